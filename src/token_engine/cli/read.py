@@ -1,0 +1,1 @@
+"""`token-engine read`: say what bank files hold, without recording anything."""

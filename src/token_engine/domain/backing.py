@@ -1,0 +1,103 @@
+"""Is every token backed? The thresholds of the specification ("Threshold Logic"; DESIGN 3.1)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from token_engine.domain.money import EXACT
+
+
+class Level(StrEnum):
+    """How far ledger and bank are apart, from the two balances alone."""
+
+    OK = "Ok"
+    MINOR = "Minor"
+    SIGNIFICANT = "Significant"
+    CRITICAL = "Critical"
+
+
+class Verdict(StrEnum):
+    """A level that still holds, or the lack of evidence: no evidence is not good evidence."""
+
+    OK = "Ok"
+    MINOR = "Minor"
+    SIGNIFICANT = "Significant"
+    CRITICAL = "Critical"
+    STALE = "Stale"
+    UNKNOWN = "Unknown"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of the levels: percent of the bank's balance, upper bounds inclusive.
+
+    `shortfall_tolerance` and the caps are absolute, in major units of the account's currency. A cap
+    makes its level's bound the smaller of percentage and cap: 0.01 % of a billion is still 100,000.
+    """
+
+    ok_percent: Decimal = Decimal("0.01")
+    minor_percent: Decimal = Decimal("0.05")
+    significant_percent: Decimal = Decimal("0.5")
+    shortfall_tolerance: Decimal = Decimal(0)
+    ok_cap: Decimal | None = None
+    minor_cap: Decimal | None = None
+    significant_cap: Decimal | None = None
+    stale_after: timedelta = timedelta(hours=24)
+
+
+DEFAULT_POLICY: Final = Policy()
+
+
+def judge(ledger: Decimal, bank: Decimal, policy: Policy = DEFAULT_POLICY) -> Level:
+    """Compare tokens outstanding with what the bank holds, both in major units of one currency.
+
+    Exact: `|ledger − bank| / bank × 100 ≤ bound` is compared as `|ledger − bank| × 100 ≤ bound × bank`.
+
+    Source: specification, "Threshold Logic"; DESIGN 3.1. Any shortfall beyond the tolerance (default
+    none) is Critical, and so is a bank balance that is negative, or zero against anything.
+    """
+    excess = EXACT.subtract(bank, ledger)
+    if -excess > policy.shortfall_tolerance or bank < 0:
+        return Level.CRITICAL
+    if excess == 0:
+        return Level.OK
+    if bank == 0 or ledger == 0:
+        return Level.CRITICAL
+    deviation = abs(excess)
+    if _within(deviation, bank, policy.ok_percent, policy.ok_cap):
+        return Level.OK
+    if _within(deviation, bank, policy.minor_percent, policy.minor_cap):
+        return Level.MINOR
+    if _within(deviation, bank, policy.significant_percent, policy.significant_cap):
+        return Level.SIGNIFICANT
+    return Level.CRITICAL
+
+
+def _within(deviation: Decimal, bank: Decimal, percent: Decimal, cap: Decimal | None) -> bool:
+    if cap is not None and deviation > cap:
+        return False
+    return EXACT.multiply(deviation, Decimal(100)) <= EXACT.multiply(percent, bank)
+
+
+def verdict_as_of(
+    level: Level | None, evidence_at: datetime | None, now: datetime, policy: Policy
+) -> Verdict:
+    """What may be said `now` of a level judged on evidence of `evidence_at` (both with a time zone)."""
+    if level is None or evidence_at is None:
+        return Verdict.UNKNOWN
+    if now - evidence_at > policy.stale_after:
+        return Verdict.STALE
+    return Verdict(level.value)
+
+
+ACTION: Final[dict[Level, str]] = {
+    Level.OK: "No action required",
+    Level.MINOR: "Low-priority task created; operations continue",
+    Level.SIGNIFICANT: "New payouts suspended; high-priority alert raised",
+    Level.CRITICAL: "Circuit breaker activated; all payouts halted; Risk & Finance alerted",
+}
+"""What the engine did on a level, in the words of the answer's `action_taken`."""

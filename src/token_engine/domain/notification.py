@@ -1,0 +1,73 @@
+"""What a bank message says: one or more notifications, account reports or statements."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from token_engine.domain.entry import CreditDebit, Entry
+
+
+class MessageKind(StrEnum):
+    """Which of the three cash-management messages it is; the version plays no part in any rule."""
+
+    NOTIFICATION = "camt.054"
+    REPORT = "camt.052"
+    STATEMENT = "camt.053"
+
+
+class StatedBalance(msgspec.Struct, frozen=True, kw_only=True):
+    """A `Bal` of a report or statement. `amount` is never negative; the indicator gives the side.
+
+    `code` is the ISO code (OPBD, CLBD, PRCD, ITBD, CLAV, …) or the bank's own word.
+    """
+
+    code: str
+    amount: Decimal
+    currency: str
+    credit_debit: CreditDebit
+    as_of: date | None = None
+    includes_credit_line: bool = False
+
+    @property
+    def signed(self) -> Decimal:
+        """Positive when the bank owes the account holder."""
+        return self.amount if self.credit_debit is CreditDebit.CRDT else -self.amount
+
+
+class Heading(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a notification, report or statement says before its entries."""
+
+    kind: MessageKind
+    type: str
+    """As sent: "camt.054.001.08", or "camt.054" where the message names no version."""
+    message_id: str
+    """`GrpHdr/MsgId`, or `message_id` of the JSON form."""
+    notification_id: str | None = None
+    """`Ntfctn/Id`, `Rpt/Id` or `Stmt/Id`."""
+    account_number: str
+    """IBAN without blanks, or the bank's own account number."""
+    currency: str | None = None
+    """`Acct/Ccy`; None where the message leaves it to the entries."""
+    servicer_bic: str | None = None
+    created_at: datetime | None = None
+    sequence_number: str | None = None
+    copy: bool = False
+    """`CpyDplctInd` or `DplctInd`: a copy or duplicate of what was or will be sent; it never adds."""
+    balances: tuple[StatedBalance, ...] = ()
+    stated_entries: int | None = None
+    """`TxsSummry/TtlNtries/NbOfNtries`."""
+    stated_sum: Decimal | None = None
+    """`TxsSummry/TtlNtries/Sum`: of amounts without sign."""
+    page_number: int | None = None
+    last_page: bool | None = None
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """One notification, report or statement with its entries, in the order of the message."""
+
+    heading: Heading
+    entries: tuple[Entry, ...]
