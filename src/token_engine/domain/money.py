@@ -90,7 +90,9 @@ def check_decimals(amount: Decimal, currency: str, field: str = "amount") -> Dec
 
 def in_currency(amount: Decimal, currency: str) -> str:
     """Write an amount with the decimals of its currency, or more where it has more ("5100000.00")."""
-    quantum = decimals_of(currency)
-    text = f"{amount.normalize(EXACT):f}"
-    fraction = len(text.partition(".")[2])
-    return text if fraction > quantum else f"{amount:.{quantum}f}"
+    decimals = decimals_of(currency)
+    text = f"{amount:f}"
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0").ljust(decimals, "0")
+    text = f"{whole}.{fraction}" if fraction else whole
+    return text if amount else text.removeprefix("-")

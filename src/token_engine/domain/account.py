@@ -1,0 +1,28 @@
+"""An EMI account: the bank account that safeguards the fiat behind tokens of one currency."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from token_engine.domain.backing import DEFAULT_POLICY, Policy
+from token_engine.domain.breaker import Breaker
+from token_engine.domain.entry import ReversalSign
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judgement needs to know of an account. Balances in major units of `currency`."""
+
+    id: UUID
+    number: str
+    currency: str
+    ledger: Decimal
+    bank: Decimal
+    breaker: Breaker
+    closed_at: datetime | None = None
+    reversal_sign: ReversalSign = ReversalSign.PUBLISHED
+    policy: Policy = DEFAULT_POLICY
+    open_discrepancy: UUID | None = None

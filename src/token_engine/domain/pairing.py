@@ -1,0 +1,142 @@
+"""Which entries are new: an entry is recorded once, whichever message brings it first (DESIGN 3.2).
+
+Banks tell of one movement several times: a notification, its copy, reports through the day, the
+statement. And they tell of several movements in the same words: two coffees, one price, one day. So
+entries are paired one to one with what is known, and only the surplus is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import msgspec
+
+from token_engine.domain.entry import Entry
+from token_engine.domain.notification import MessageKind
+
+# Shorter than this, digits alone are the entry's place in its message, not the bank's name for it.
+_SHORTEST_NUMERIC_REFERENCE: Final = 6
+
+
+class Sighting(msgspec.Struct, frozen=True, gc=False):
+    """How one message spoke of a movement, as far as identity goes. Amount and sign are equal already."""
+
+    kind: MessageKind
+    message_id: str
+    servicer_reference: str | None
+    entry_reference: str | None
+    booking_date: date | None
+    value_date: date | None
+
+
+class Movement(msgspec.Struct):
+    """A movement that is recorded (or about to be), with every notification and report that told of it.
+
+    Named by `identity` and `occurrence` within its account and amount.
+    """
+
+    identity: str
+    occurrence: int
+    sightings: list[Sighting]
+
+
+def sighting(entry: Entry, kind: MessageKind, message_id: str) -> Sighting:
+    """What `entry` says of its identity in the message `message_id`."""
+    return Sighting(
+        kind, message_id, entry.servicer_reference, _usable(entry.entry_reference),
+        entry.booking_date, entry.value_date,
+    )  # fmt: skip
+
+
+def _usable(entry_reference: str | None) -> str | None:
+    if entry_reference is None:
+        return None
+    if entry_reference.isdecimal() and len(entry_reference) < _SHORTEST_NUMERIC_REFERENCE:
+        return None
+    return entry_reference
+
+
+def identity(entry: Entry, seen: Sighting) -> str:
+    """The words under which the database keeps a movement unique, with its account and amount.
+
+    A usable reference where there is one; else the message for a notification (two notifications
+    without references are two movements), and the day for a report (which repeats what is known).
+    """
+    if reference := seen.servicer_reference or seen.entry_reference:
+        name = f"ref {reference}"
+    elif seen.kind is MessageKind.NOTIFICATION:
+        name = f"msg {seen.message_id}"
+    else:
+        name = f"day {seen.booking_date or seen.value_date or ''}"
+    return f"{entry.credit_debit} {entry.status} {name}"
+
+
+def pair(incoming: Sequence[Sighting], known: Sequence[Movement]) -> list[Movement | None]:
+    """For each incoming sighting of one message, the known movement that it tells of, or None if new.
+
+    All have the same account, amount, indicator and status. Each movement is claimed at most once.
+    The closest claims are settled first, so that a vague entry never takes what a precise one needs.
+    """
+    claims: list[Movement | None] = [None] * len(incoming)
+    free = list(known)
+    if not free:
+        return claims
+    ranked = sorted(
+        (closeness, place, order)
+        for place, seen in enumerate(incoming)
+        for order, movement in enumerate(free)
+        if (closeness := _closeness(seen, movement)) is not None
+    )
+    taken: set[int] = set()
+    for _, place, order in ranked:
+        if claims[place] is None and order not in taken:
+            claims[place] = free[order]
+            taken.add(order)
+    return claims
+
+
+def _closeness(seen: Sighting, movement: Movement) -> int | None:
+    """0 is closest; None means that they cannot be the same movement."""
+    best: int | None = None
+    notified = [s for s in movement.sightings if s.kind is MessageKind.NOTIFICATION]
+    # A movement already notified is told of by another notification only if that is the same one again.
+    against = notified if notified and seen.kind is MessageKind.NOTIFICATION else movement.sightings
+    for known in against:
+        references = _references_agree(seen, known)
+        dates = _dates_agree(seen, known)
+        if references is False or dates is False:
+            return None
+        both_notify = seen.kind is known.kind is MessageKind.NOTIFICATION
+        if references is None and both_notify and not _same_bare_message(seen, known):
+            continue
+        closeness = (0 if references else 2) + (0 if dates else 1)
+        best = closeness if best is None else min(best, closeness)
+    return best
+
+
+def _same_bare_message(a: Sighting, b: Sighting) -> bool:
+    """Neither has a reference, and they came under one message id: the same notification, sent again."""
+    bare = not (a.servicer_reference or a.entry_reference or b.servicer_reference or b.entry_reference)
+    return bare and a.message_id == b.message_id
+
+
+def _references_agree(a: Sighting, b: Sighting) -> bool | None:
+    """None where the two have no kind of reference in common."""
+    if a.servicer_reference and b.servicer_reference:
+        return a.servicer_reference == b.servicer_reference
+    if a.entry_reference and b.entry_reference:
+        return a.entry_reference == b.entry_reference
+    return None
+
+
+def _dates_agree(a: Sighting, b: Sighting) -> bool | None:
+    """True on a date in common, False on a date that differs, None where there is nothing to compare."""
+    agreed: bool | None = None
+    for one, other in ((a.booking_date, b.booking_date), (a.value_date, b.value_date)):
+        if one and other:
+            if one != other:
+                return False
+            agreed = True
+    return agreed

@@ -1,0 +1,126 @@
+"""An account's standing while messages are taken in: load it, judge after each, save what it became."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from token_engine.domain.account import Account
+from token_engine.domain.backing import ACTION, Level, judge
+from token_engine.domain.breaker import Breaker, step
+from token_engine.domain.money import EXACT, in_currency
+from token_engine.domain.receipt import Judgement
+
+
+class BreakerStep(msgspec.Struct, frozen=True):
+    """The breaker moved."""
+
+    account_id: UUID
+    before: Breaker
+    after: Breaker
+    level: Level
+
+
+class Discrepancy(msgspec.Struct):
+    """A break between ledger (expected) and bank (actual), as last seen. Open until `resolution`."""
+
+    id: UUID
+    account_id: UUID
+    ledger: Decimal
+    bank: Decimal
+    severity: Level
+    source_system: str
+    source_reference: str
+    at: datetime
+    resolution: str | None = None
+    opened_now: bool = False
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What a judgement rests on: which message, of which kind, when. `at` has a time zone."""
+
+    source_system: str
+    source_reference: str
+    at: datetime
+
+
+class Standing:
+    """One account, moved by notifications in the order they are taken in.
+
+    Judging after every message, never once per batch, makes a batch of n the same as n batches of one.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.bank = account.bank
+        self.breaker = account.breaker
+        self.level: Level | None = None
+        self.evidence: Evidence | None = None
+        self._open: UUID | None = account.open_discrepancy
+        self.discrepancies: dict[UUID, Discrepancy] = {}
+
+    def take(
+        self, change: Decimal, recorded: int, evidence: Evidence, fresh_id: UUID
+    ) -> tuple[Judgement, BreakerStep | None]:
+        """Move the position by `change` (major units, signed), judge, step the breaker, keep the break.
+
+        `fresh_id` names the discrepancy that this may open.
+        """
+        self.bank = EXACT.add(self.bank, change)
+        self.level = judge(self.account.ledger, self.bank, self.account.policy)
+        self.evidence = evidence
+        self._keep_discrepancy(fresh_id, evidence)
+        moved: BreakerStep | None = None
+        after = step(self.breaker, self.level)
+        if after is not self.breaker:
+            moved = BreakerStep(self.account.id, self.breaker, after, self.level)
+            self.breaker = after
+        return self.judgement(recorded), moved
+
+    def judgement(self, recorded: int = 0) -> Judgement:
+        """Where the account stands now, whether or not anything was taken."""
+        account = self.account
+        level = self.level or judge(account.ledger, self.bank, account.policy)
+        return Judgement(
+            account_id=str(account.id),
+            account_number=account.number,
+            currency=account.currency,
+            ledger_balance=in_currency(account.ledger, account.currency),
+            bank_balance=in_currency(self.bank, account.currency),
+            difference=in_currency(EXACT.subtract(self.bank, account.ledger), account.currency),
+            threshold_level=level,
+            action_taken=ACTION[level],
+            circuit_breaker=self.breaker,
+            entries_recorded=recorded,
+        )
+
+    def _keep_discrepancy(self, fresh_id: UUID, evidence: Evidence) -> None:
+        assert self.level is not None
+        if self.level is Level.OK:
+            if self._open is not None:
+                self._touch(
+                    self._open, self.level, evidence
+                ).resolution = (
+                    f"difference within bounds again by {evidence.source_system} {evidence.source_reference}"
+                )
+                self._open = None
+            return
+        if self._open is None:
+            self._open = fresh_id
+            self._touch(fresh_id, self.level, evidence).opened_now = True
+        else:
+            self._touch(self._open, self.level, evidence)
+
+    def _touch(self, key: UUID, level: Level, evidence: Evidence) -> Discrepancy:
+        known = self.discrepancies.get(key)
+        # An Ok that resolves a break leaves the severity that it had; Minor stands for one not loaded.
+        severity = level if level is not Level.OK else known.severity if known else Level.MINOR
+        self.discrepancies[key] = touched = Discrepancy(
+            key, self.account.id, self.account.ledger, self.bank, severity,
+            evidence.source_system, evidence.source_reference, evidence.at,
+            opened_now=known.opened_now if known else False,
+        )  # fmt: skip
+        return touched

@@ -1,0 +1,91 @@
+"""Connections and transactions. Every statement of the engine runs inside a `Transaction`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg_pool import AsyncConnectionPool
+
+from token_engine.storage.columns import register
+
+# A generic plan on tables that were empty when statistics were last taken can be a hash join over a
+# sequential scan, which cost 14 times the right plan in a trial. The statements of the road are index
+# look-ups by construction, so the other ways are closed to them; a test guards the plans.
+_PINNED_PLANS = (
+    "SET plan_cache_mode = force_generic_plan",
+    "SET enable_seqscan = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
+    "SET enable_bitmapscan = off",
+    "SET jit = off",
+)
+
+
+class Transaction:
+    """An open transaction. Values sent in one `pipeline` share a round trip."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self.connection = connection
+
+    async def execute(
+        self, statement: bytes, parameters: Sequence[Any] | dict[str, Any] = ()
+    ) -> AsyncCursor[Any]:
+        """Run one statement. Errors of psycopg pass through: the transaction is lost with them."""
+        return await self.connection.execute(statement, parameters)
+
+    def pipeline(self) -> Any:
+        """Send statements without waiting for each; reading a cursor waits for what it needs."""
+        return self.connection.pipeline()
+
+
+class Database:
+    """A PostgreSQL database: a pool for questions, and connections of their own for the road."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = url
+        self._pool = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=pool_size,
+            open=False,
+            timeout=10,
+            configure=_configure,
+            check=AsyncConnectionPool.check_connection,
+            kwargs={"autocommit": True, "application_name": "token-engine"},
+        )
+
+    async def open(self) -> None:
+        """Open the pool; the first connection must succeed. Raises psycopg_pool.PoolTimeout."""
+        await self._pool.open(wait=True, timeout=30)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction on a pooled connection: commits at the end, rolls back on an error."""
+        async with self._pool.connection() as connection, connection.transaction():
+            yield Transaction(connection)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A pooled connection in autocommit, for advisory locks and the like."""
+        async with self._pool.connection() as connection:
+            yield connection
+
+    async def connect_for_the_road(self) -> AsyncConnection[Any]:
+        """A connection of one's own whose plans are pinned to index look-ups."""
+        connection = await AsyncConnection.connect(
+            self.url, autocommit=True, application_name="token-engine road", prepare_threshold=0
+        )
+        register(connection)
+        for statement in _PINNED_PLANS:
+            await connection.execute(statement.encode())
+        return connection
+
+
+async def _configure(connection: AsyncConnection[Any]) -> None:
+    register(connection)

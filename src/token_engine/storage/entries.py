@@ -1,0 +1,111 @@
+"""Entries of the bank: which are known, and the new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import AsyncCursor
+
+from token_engine.domain.known import KnownMovements
+from token_engine.domain.notification import MessageKind
+from token_engine.domain.pairing import Movement, Sighting
+from token_engine.storage.columns import Column
+from token_engine.storage.database import Transaction
+from token_engine.storage.queries import load
+
+_sql = load("entries")
+
+IdentityKey = tuple[UUID, Decimal, str]
+AmountKey = tuple[UUID, Decimal, date | None, date | None]
+
+
+class EntryRow(NamedTuple):
+    """A row of bank_entries. Amounts in major units; `position_change` is signed, 0 unless booked."""
+
+    account_id: UUID
+    message_id: int
+    origin: str
+    bank_message_id: str
+    amount: Decimal
+    credit_debit: str
+    status: str
+    reversal: bool
+    position_change: Decimal
+    booking_date: date | None
+    value_date: date | None
+    servicer_reference: str | None
+    entry_reference: str | None
+    end_to_end_id: str | None
+    uetr: str | None
+    instruction_id: str | None
+    transaction_id: str | None
+    identity: str
+    occurrence: int
+
+
+class SightingRow(NamedTuple):
+    """A row of bank_entry_sightings: a notification of a movement that a report had told of."""
+
+    account_id: UUID
+    amount: Decimal
+    identity: str
+    entry_identity: str
+    entry_occurrence: int
+    message_id: int
+    bank_message_id: str
+    servicer_reference: str | None
+    entry_reference: str | None
+    booking_date: date | None
+    value_date: date | None
+
+
+async def ask_known(
+    tx: Transaction,
+    notified: Iterable[IdentityKey],
+    notified_amounts: Iterable[AmountKey],
+    stated: Iterable[AmountKey],
+) -> list[AsyncCursor[Any]]:
+    """Ask for all movements that entries to come might be; `known_from` reads the answer.
+
+    `notified` and `notified_amounts` are keys of notifications' entries, `stated` of reports'. Call
+    under the accounts' locks.
+    """
+    cursors = []
+    for statement, keys in (
+        (_sql.known_by_identity, notified),
+        (_sql.known_stated, notified_amounts),
+        (_sql.known_of_amount, stated),
+    ):
+        if columns := list(zip(*keys, strict=True)):
+            cursors.append(await tx.execute(statement, [Column(c) for c in columns]))
+    return cursors
+
+
+async def known_from(cursors: Iterable[AsyncCursor[Any]]) -> KnownMovements:
+    known = KnownMovements()
+    loaded: set[tuple[UUID, Decimal, str, int]] = set()
+    for cursor in cursors:
+        for row in await cursor.fetchall():
+            account, amount, name, occurrence = key = row[:4]
+            if key in loaded:
+                continue
+            loaded.add(key)
+            sightings = [Sighting(MessageKind(row[4]), *row[5:10])]
+            if row[10] is not None:
+                sightings.append(Sighting(MessageKind.NOTIFICATION, *row[10:15]))
+            known.add(account, amount, Movement(name, occurrence, sightings))
+    return known
+
+
+async def insert(tx: Transaction, rows: Sequence[EntryRow]) -> None:
+    """Record new entries. The unique key refuses one that is there already, and with it the batch."""
+    await tx.execute(_sql.insert, [Column(c) for c in zip(*rows, strict=True)])
+
+
+async def insert_sightings(tx: Transaction, rows: Sequence[SightingRow]) -> None:
+    """Record which notifications told of movements that reports had told of."""
+    await tx.execute(_sql.insert_sightings, [Column(c) for c in zip(*rows, strict=True)])

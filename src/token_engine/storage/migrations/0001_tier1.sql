@@ -1,0 +1,267 @@
+-- The specification's tables (its columns, types, defaults, generated column and unique keys to the
+-- letter), and what Tier 1 needs besides. Invariants that a row can hold are CHECKs; what must never
+-- change is guarded by triggers; the rest is recomputed by `token-engine check`.
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TABLE banks (
+    id UUID PRIMARY KEY,
+    name VARCHAR(140) NOT NULL UNIQUE,
+    bic VARCHAR(11),
+    -- True for a bank that sends a reversal with the indicator of the movement it undoes (DESIGN 3.2).
+    inverts_reversals BOOLEAN NOT NULL DEFAULT false
+);
+
+CREATE TABLE emi_accounts (
+    id UUID PRIMARY KEY,
+    bank_id UUID NOT NULL,
+    account_number VARCHAR(50) NOT NULL,
+    currency VARCHAR(3) NOT NULL,
+
+    ledger_balance NUMERIC(26,8) DEFAULT 0,
+    bank_reported_balance NUMERIC(26,8) DEFAULT 0,
+    reserved_balance NUMERIC(26,8) DEFAULT 0,
+    available_balance NUMERIC(26,8) GENERATED ALWAYS AS (ledger_balance - reserved_balance) STORED,
+
+    last_reconciliation_at TIMESTAMPTZ,
+    reconciliation_status VARCHAR(20) DEFAULT 'PENDING',
+    reconciliation_source VARCHAR(50),
+    reconciliation_difference NUMERIC(26,8) DEFAULT 0,
+
+    metadata JSONB DEFAULT '{}',
+
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    closed_at TIMESTAMPTZ,
+    -- The breaker's state has one home, the metadata flags, because the specification opens it there;
+    -- this column only reads them (DESIGN 3.5).
+    circuit_breaker VARCHAR(10) GENERATED ALWAYS AS (
+        CASE WHEN metadata @> '{"circuit_breaker_active": true}' THEN 'open'
+             WHEN metadata @> '{"payouts_suspended": true}' THEN 'suspended'
+             ELSE 'closed' END) STORED,
+
+    CONSTRAINT emi_accounts_bank FOREIGN KEY (bank_id) REFERENCES banks (id),
+    CONSTRAINT emi_accounts_number_currency UNIQUE (account_number, currency),
+    CONSTRAINT emi_accounts_currency_form CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT emi_accounts_no_nulls CHECK (
+        ledger_balance IS NOT NULL AND bank_reported_balance IS NOT NULL AND reserved_balance IS NOT NULL
+        AND reconciliation_status IS NOT NULL AND reconciliation_difference IS NOT NULL
+        AND metadata IS NOT NULL),
+    CONSTRAINT emi_accounts_ledger_not_negative CHECK (ledger_balance >= 0),
+    CONSTRAINT emi_accounts_reserved_within_ledger CHECK (reserved_balance BETWEEN 0 AND ledger_balance),
+    CONSTRAINT emi_accounts_status_word CHECK (
+        reconciliation_status IN ('PENDING', 'OK', 'MINOR', 'SIGNIFICANT', 'CRITICAL'))
+) WITH (fillfactor = 70);  -- room for HOT updates: every notification rewrites its account's row
+
+-- The closing balance that a position starts from: what the bank held when the account was taken on.
+CREATE TABLE account_openings (
+    account_id UUID PRIMARY KEY REFERENCES emi_accounts (id),
+    balance NUMERIC(26,8) NOT NULL,
+    as_of TIMESTAMPTZ NOT NULL,
+    actor VARCHAR(140) NOT NULL
+);
+
+CREATE TABLE emi_account_snapshots (
+    id UUID PRIMARY KEY,
+    account_id UUID NOT NULL REFERENCES emi_accounts(id),
+    snapshot_date DATE NOT NULL,
+
+    ledger_balance NUMERIC(26,8) NOT NULL,
+    bank_reported_balance NUMERIC(26,8) NOT NULL,
+    difference NUMERIC(26,8) DEFAULT 0,
+    reconciled BOOLEAN DEFAULT FALSE,
+
+    statement_reference VARCHAR(100),
+
+    UNIQUE(account_id, snapshot_date)
+);
+
+CREATE TABLE reconciliation_discrepancies (
+    id UUID PRIMARY KEY,
+    account_id UUID NOT NULL,
+    discrepancy_type VARCHAR(30) NOT NULL,
+
+    expected_value NUMERIC(26,8),
+    actual_value NUMERIC(26,8),
+    difference NUMERIC(26,8),
+
+    threshold_exceeded BOOLEAN DEFAULT FALSE,
+    status VARCHAR(20) DEFAULT 'OPEN',
+
+    source_system VARCHAR(50),
+    source_reference VARCHAR(100),
+
+    severity VARCHAR(20) NOT NULL DEFAULT 'Minor',
+    opened_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    resolved_at TIMESTAMPTZ,
+    resolution TEXT,
+
+    CONSTRAINT discrepancies_account FOREIGN KEY (account_id) REFERENCES emi_accounts (id),
+    CONSTRAINT discrepancies_status_word CHECK (status IN ('OPEN', 'RESOLVED')),
+    CONSTRAINT discrepancies_resolved_says_how CHECK (
+        (status = 'RESOLVED') = (resolved_at IS NOT NULL AND resolution IS NOT NULL)),
+    CONSTRAINT discrepancies_severity_word CHECK (severity IN ('Minor', 'Significant', 'Critical'))
+);
+-- An open discrepancy is updated by later messages, never repeated.
+CREATE UNIQUE INDEX discrepancies_one_open
+    ON reconciliation_discrepancies (account_id, discrepancy_type) WHERE status = 'OPEN';
+
+-- Every message as it came, read or not. `answer` is what the door said, so that it can say it again.
+CREATE TABLE bank_messages (
+    id BIGINT PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY,
+    digest BYTEA NOT NULL,          -- SHA-256 of the whole message
+    received_at TIMESTAMPTZ NOT NULL,
+    door VARCHAR(10) NOT NULL,
+    source VARCHAR(300) NOT NULL,   -- subject, client address or file name
+    raw BYTEA NOT NULL,
+    raw_size BIGINT NOT NULL,       -- more than raw holds when a message too large was cut
+    state VARCHAR(10) NOT NULL,
+    bank_message_id VARCHAR(140),
+    refusal_code VARCHAR(50),
+    refusal_message TEXT,
+    refusal_field VARCHAR(300),
+    answer JSON,
+    attempts INTEGER NOT NULL DEFAULT 1,
+    last_attempt_at TIMESTAMPTZ NOT NULL,
+
+    CONSTRAINT bank_messages_digest UNIQUE (digest),
+    CONSTRAINT bank_messages_digest_form CHECK (octet_length(digest) = 32),
+    CONSTRAINT bank_messages_door_word CHECK (door IN ('NATS', 'HTTP', 'CLI')),
+    CONSTRAINT bank_messages_state_word CHECK (state IN ('RECORDED', 'REJECTED')),
+    CONSTRAINT bank_messages_rejected_says_why CHECK (
+        (state = 'REJECTED') = (refusal_code IS NOT NULL AND refusal_message IS NOT NULL)),
+    CONSTRAINT bank_messages_recorded_has_answer CHECK ((state = 'RECORDED') = (answer IS NOT NULL))
+);
+CREATE INDEX bank_messages_rejected ON bank_messages (id) WHERE state = 'REJECTED';
+
+CREATE FUNCTION keep_raw_message() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.state = 'RECORDED' OR (NEW.digest, NEW.raw, NEW.raw_size, NEW.received_at, NEW.door, NEW.source)
+        IS DISTINCT FROM (OLD.digest, OLD.raw, OLD.raw_size, OLD.received_at, OLD.door, OLD.source)
+    THEN
+        RAISE EXCEPTION 'bank_messages keeps what came: only a rejected message may be settled anew'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER bank_messages_keep_raw BEFORE UPDATE ON bank_messages
+    FOR EACH ROW EXECUTE FUNCTION keep_raw_message();
+CREATE TRIGGER bank_messages_no_delete BEFORE DELETE OR TRUNCATE ON bank_messages
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- One row per movement on the bank's side, however many messages told of it (DESIGN 3.2).
+CREATE TABLE bank_entries (
+    id BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    account_id UUID NOT NULL,
+    message_id BIGINT NOT NULL,      -- the message that brought it first
+    origin VARCHAR(10) NOT NULL,     -- camt.054, camt.052 or camt.053
+    bank_message_id VARCHAR(140) NOT NULL,
+    amount NUMERIC(26,8) NOT NULL,   -- as the bank wrote it, never negative
+    credit_debit VARCHAR(4) NOT NULL,
+    status VARCHAR(4) NOT NULL,
+    reversal BOOLEAN NOT NULL,
+    position_change NUMERIC(26,8) NOT NULL,  -- what it added to bank_reported_balance when recorded
+    booking_date DATE,
+    value_date DATE,
+    servicer_reference VARCHAR(140),
+    entry_reference VARCHAR(140),
+    end_to_end_id VARCHAR(140),
+    uetr VARCHAR(140),
+    instruction_id VARCHAR(140),
+    transaction_id VARCHAR(140),
+    identity VARCHAR(300) COLLATE "C" NOT NULL,
+    occurrence INTEGER NOT NULL,
+
+    CONSTRAINT bank_entries_account FOREIGN KEY (account_id) REFERENCES emi_accounts (id),
+    CONSTRAINT bank_entries_message FOREIGN KEY (message_id) REFERENCES bank_messages (id),
+    -- The guard: whatever the code above it believes, a movement is recorded once.
+    CONSTRAINT bank_entries_once UNIQUE (account_id, amount, identity, occurrence),
+    CONSTRAINT bank_entries_amount_not_negative CHECK (amount >= 0),
+    CONSTRAINT bank_entries_credit_debit_word CHECK (credit_debit IN ('CRDT', 'DBIT')),
+    CONSTRAINT bank_entries_origin_word CHECK (origin IN ('camt.054', 'camt.052', 'camt.053')),
+    CONSTRAINT bank_entries_only_booked_counts CHECK (
+        CASE WHEN status = 'BOOK' THEN abs(position_change) = amount ELSE position_change = 0 END)
+);
+CREATE INDEX bank_entries_stated ON bank_entries (account_id, amount) WHERE origin <> 'camt.054';
+CREATE TRIGGER bank_entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON bank_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- A notification that told of a movement which a report had told of before: it is another name of it.
+CREATE TABLE bank_entry_sightings (
+    account_id UUID NOT NULL,
+    amount NUMERIC(26,8) NOT NULL,
+    identity VARCHAR(300) COLLATE "C" NOT NULL,        -- the notification's name for the movement
+    entry_identity VARCHAR(300) COLLATE "C" NOT NULL,  -- the movement
+    entry_occurrence INTEGER NOT NULL,
+    message_id BIGINT NOT NULL REFERENCES bank_messages (id),
+    bank_message_id VARCHAR(140) NOT NULL,
+    servicer_reference VARCHAR(140),
+    entry_reference VARCHAR(140),
+    booking_date DATE,
+    value_date DATE,
+    -- A movement is claimed by one notification only.
+    CONSTRAINT bank_entry_sightings_once PRIMARY KEY (account_id, amount, entry_identity, entry_occurrence),
+    CONSTRAINT bank_entry_sightings_entry FOREIGN KEY (account_id, amount, entry_identity, entry_occurrence)
+        REFERENCES bank_entries (account_id, amount, identity, occurrence)
+);
+CREATE INDEX bank_entry_sightings_identity ON bank_entry_sightings (account_id, amount, identity);
+CREATE TRIGGER bank_entry_sightings_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON bank_entry_sightings
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Every step of a breaker, for ever.
+CREATE TABLE circuit_breaker_steps (
+    id BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    account_id UUID NOT NULL REFERENCES emi_accounts (id),
+    from_state VARCHAR(10) NOT NULL,
+    to_state VARCHAR(10) NOT NULL,
+    cause VARCHAR(140) NOT NULL,
+    message_id BIGINT REFERENCES bank_messages (id),
+    actor VARCHAR(140) NOT NULL,
+    at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT steps_move CHECK (from_state <> to_state)
+);
+CREATE INDEX circuit_breaker_steps_account ON circuit_breaker_steps (account_id, id);
+CREATE TRIGGER circuit_breaker_steps_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON circuit_breaker_steps
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Events to publish, written with what they tell of; the relay deletes a row once JetStream has it.
+CREATE TABLE outbox (
+    id BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    event_id VARCHAR(100) NOT NULL,   -- Nats-Msg-Id: a relay that died after publishing publishes no twin
+    subject VARCHAR(100) NOT NULL,
+    payload TEXT NOT NULL
+);
+
+-- Every change of state that a person may have to answer for.
+CREATE TABLE audit_log (
+    id BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    at TIMESTAMPTZ NOT NULL,
+    actor VARCHAR(140) NOT NULL,
+    action VARCHAR(60) NOT NULL,
+    account_id UUID REFERENCES emi_accounts (id),
+    message_id BIGINT REFERENCES bank_messages (id),
+    details JSONB NOT NULL
+);
+CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Bounds of the verdicts. The most specific row wins whole: account, then currency, then global.
+CREATE TABLE threshold_policies (
+    scope VARCHAR(50) PRIMARY KEY,   -- 'global', a currency, or an account's id
+    ok_percent NUMERIC(12,8) NOT NULL,
+    minor_percent NUMERIC(12,8) NOT NULL,
+    significant_percent NUMERIC(12,8) NOT NULL,
+    shortfall_tolerance NUMERIC(26,8) NOT NULL,
+    ok_cap NUMERIC(26,8),
+    minor_cap NUMERIC(26,8),
+    significant_cap NUMERIC(26,8),
+    stale_after INTERVAL NOT NULL,
+    CONSTRAINT policies_bounds_rise CHECK (
+        0 <= ok_percent AND ok_percent <= minor_percent AND minor_percent <= significant_percent),
+    CONSTRAINT policies_tolerance_not_negative CHECK (shortfall_tolerance >= 0),
+    CONSTRAINT policies_stale_after_positive CHECK (stale_after > interval '0')
+);

@@ -1,0 +1,71 @@
+-- name: numbers_of_ids
+SELECT id, account_number FROM emi_accounts WHERE id = ANY (%s::uuid[])
+
+-- name: lock
+SELECT a.id, a.account_number, a.currency, a.ledger_balance, a.bank_reported_balance, a.circuit_breaker,
+    a.closed_at, b.inverts_reversals
+FROM emi_accounts a JOIN banks b ON b.id = a.bank_id
+WHERE a.account_number = ANY (%s::varchar[])
+ORDER BY a.id
+FOR NO KEY UPDATE OF a
+
+-- name: lock_by_id
+SELECT a.id, a.account_number, a.currency, a.ledger_balance, a.bank_reported_balance, a.circuit_breaker,
+    a.closed_at, b.inverts_reversals
+FROM emi_accounts a JOIN banks b ON b.id = a.bank_id
+WHERE a.id = ANY (%s::uuid[])
+ORDER BY a.id
+FOR NO KEY UPDATE OF a
+
+-- name: open_discrepancies
+SELECT d.account_id, d.id FROM unnest(%s::uuid[]) AS k (account_id)
+JOIN reconciliation_discrepancies d ON d.account_id = k.account_id
+    AND d.discrepancy_type = 'BALANCE_MISMATCH' AND d.status = 'OPEN'
+
+-- name: policies
+SELECT scope, ok_percent, minor_percent, significant_percent, shortfall_tolerance, ok_cap, minor_cap,
+    significant_cap, stale_after
+FROM threshold_policies WHERE scope = ANY (%s::varchar[])
+
+-- name: save
+UPDATE emi_accounts a SET
+    bank_reported_balance = k.bank, reconciliation_difference = k.difference, reconciliation_status = k.status,
+    reconciliation_source = k.source, last_reconciliation_at = k.at
+FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[], %s::timestamptz[])
+    AS k (id, bank, difference, status, source, at)
+WHERE a.id = k.id
+
+-- name: save_breakers
+UPDATE emi_accounts a SET metadata = a.metadata
+    || jsonb_build_object('circuit_breaker_active', k.state = 'open', 'payouts_suspended', k.state <> 'closed')
+FROM unnest(%s::uuid[], %s::varchar[]) AS k (id, state)
+WHERE a.id = k.id
+
+-- name: insert_breaker_steps
+INSERT INTO circuit_breaker_steps (account_id, from_state, to_state, cause, message_id, actor, at)
+SELECT * FROM unnest(%s::uuid[], %s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[],
+    %s::timestamptz[])
+
+-- name: save_discrepancies
+INSERT INTO reconciliation_discrepancies AS d (id, account_id, discrepancy_type, expected_value, actual_value,
+    difference, threshold_exceeded, status, source_system, source_reference, severity, opened_at, updated_at,
+    resolved_at, resolution)
+SELECT k.id, k.account_id, 'BALANCE_MISMATCH', k.expected, k.actual, k.difference, true, k.status, k.system,
+    k.reference, k.severity, k.at, k.at, CASE WHEN k.status = 'RESOLVED' THEN k.at END, k.resolution
+FROM unnest(%s::uuid[], %s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[],
+    %s::varchar[], %s::varchar[], %s::timestamptz[], %s::text[])
+    AS k (id, account_id, expected, actual, difference, status, system, reference, severity, at, resolution)
+ON CONFLICT (id) DO UPDATE SET
+    expected_value = excluded.expected_value, actual_value = excluded.actual_value,
+    difference = excluded.difference, status = excluded.status, source_system = excluded.source_system,
+    source_reference = excluded.source_reference,
+    severity = CASE WHEN excluded.status = 'RESOLVED' THEN d.severity ELSE excluded.severity END,
+    updated_at = excluded.updated_at, resolved_at = excluded.resolved_at, resolution = excluded.resolution
+
+-- name: insert_events
+INSERT INTO outbox (event_id, subject, payload)
+SELECT * FROM unnest(%s::varchar[], %s::varchar[], %s::text[])
+
+-- name: insert_audit
+INSERT INTO audit_log (at, actor, action, account_id, message_id, details)
+SELECT * FROM unnest(%s::timestamptz[], %s::varchar[], %s::varchar[], %s::uuid[], %s::bigint[], %s::jsonb[])

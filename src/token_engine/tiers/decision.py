@@ -1,0 +1,256 @@
+"""What a batch of messages comes to: decided in memory, message by message, then written in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import msgspec
+
+from token_engine.domain.account import Account
+from token_engine.domain.entry import signed_amount
+from token_engine.domain.known import Admission, KnownMovements
+from token_engine.domain.money import EXACT
+from token_engine.domain.notification import Heading, MessageKind, Notification
+from token_engine.domain.receipt import AlreadyRecorded, Judgement, Receipt, Recorded, Rejected
+from token_engine.domain.refusal import Refusal
+from token_engine.domain.standing import BreakerStep, Discrepancy, Evidence, Standing
+from token_engine.storage import entries, messages, positions
+from token_engine.storage.database import Transaction
+from token_engine.storage.entries import EntryRow, SightingRow
+from token_engine.storage.messages import KnownMessage, Settled
+from token_engine.storage.positions import AuditRow, EventRow, StepRow
+from token_engine.tiers import events
+from token_engine.tiers.acceptance import Directory, accept, check_position_fits
+from token_engine.tiers.delivery import Delivery
+
+_ENGINE: Final = "engine"
+_SOURCE: Final = {
+    MessageKind.NOTIFICATION: "CAMT_054",
+    MessageKind.REPORT: "CAMT_052",
+    MessageKind.STATEMENT: "CAMT_053",
+}
+_encode = msgspec.json.Encoder().encode
+
+
+class Decision:
+    """Takes messages one after the other; afterwards holds all rows that they come to."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        kept: dict[bytes, KnownMessage],
+        movements: KnownMovements,
+        message_ids: Sequence[int],
+        now: datetime,
+    ) -> None:
+        self._directory = directory
+        self._kept = kept
+        self._movements = movements
+        self._ids = iter(message_ids)
+        self._now = now
+        self._standings: dict[UUID, Standing] = {}
+        self._seen: dict[bytes, Receipt] = {}
+        self._settled: list[Settled] = []
+        self._entries: list[EntryRow] = []
+        self._sightings: list[SightingRow] = []
+        self._steps: list[StepRow] = []
+        self._events: list[EventRow] = []
+        self._audit: list[AuditRow] = []
+
+    def settle(self, delivery: Delivery, reading: tuple[Notification, ...] | Refusal) -> Receipt:
+        """Decide one message: recorded, recorded already, or rejected."""
+        earlier = self._seen.get(delivery.digest)
+        if earlier is not None:
+            return earlier if isinstance(earlier, Rejected) else _again(earlier)
+        kept = self._kept.get(delivery.digest)
+        if kept is not None and kept.answer is not None:
+            answer = _decode_answer(kept.answer)
+            receipt: Receipt = AlreadyRecorded(kept.id, answer.message_id, answer.judgements)
+        else:
+            receipt = self._decide(delivery, reading, kept.id if kept else next(self._ids))
+        self._seen[delivery.digest] = receipt
+        return receipt
+
+    def _decide(
+        self, delivery: Delivery, reading: tuple[Notification, ...] | Refusal, kept_as: int
+    ) -> Receipt:
+        if isinstance(reading, Refusal):
+            return self._reject(delivery, kept_as, None, reading)
+        message_id = reading[0].heading.message_id
+        accounts = accept(reading, self._directory, delivery.source, self._now)
+        if isinstance(accounts, Refusal):
+            return self._reject(delivery, kept_as, message_id, accounts)
+        standings = [self._standing(account) for account in accounts]
+        for notification, standing in zip(reading, standings, strict=True):
+            if overflow := check_position_fits(standing.bank, notification.entries):
+                return self._reject(delivery, kept_as, message_id, overflow)
+        return self._take(delivery, kept_as, message_id, reading, standings)
+
+    def _take(
+        self, delivery: Delivery, kept_as: int, message_id: str,
+        notifications: tuple[Notification, ...], standings: list[Standing],
+    ) -> Receipt:  # fmt: skip
+        judgements = []
+        news = False
+        for number, (notification, standing) in enumerate(zip(notifications, standings, strict=True)):
+            heading = notification.heading
+            admission = self._movements.admit(
+                standing.account.id, notification.entries, heading.kind, heading.message_id, copy=heading.copy
+            )
+            change = self._keep_entries(admission, heading, standing.account, kept_as)
+            told_nothing_new = not (admission.new or admission.claims)
+            if told_nothing_new and notification.entries and heading.kind is MessageKind.NOTIFICATION:
+                judgements.append(standing.judgement())
+                continue
+            news = True
+            evidence = Evidence(_SOURCE[heading.kind], heading.message_id, self._now)
+            judgement, moved = standing.take(change, len(admission.new), evidence, uuid4())
+            judgements.append(judgement)
+            self._announce(delivery, kept_as, number, heading, judgement, moved)
+        answer = tuple(judgements)
+        self._settled.append(
+            _settled(delivery, kept_as, self._now, "RECORDED", message_id,
+                     answer=_encode(_Answer(message_id, answer)).decode())
+        )  # fmt: skip
+        return Recorded(kept_as, message_id, answer) if news else AlreadyRecorded(kept_as, message_id, answer)
+
+    def _keep_entries(
+        self, admission: Admission, heading: Heading, account: Account, kept_as: int
+    ) -> Decimal:
+        """Rows for what is new; the sum of it is what the position moves by."""
+        total = Decimal(0)
+        for new in admission.new:
+            e = new.entry
+            change = signed_amount(e, account.reversal_sign) if e.booked else Decimal(0)
+            total = EXACT.add(total, change)
+            self._entries.append(
+                EntryRow(
+                    account.id, kept_as, heading.kind, heading.message_id, e.amount, e.credit_debit, e.status,
+                    e.reversal, change, e.booking_date, e.value_date, e.servicer_reference, e.entry_reference,
+                    e.end_to_end_id, e.uetr, e.instruction_id, e.transaction_id, new.identity, new.occurrence,
+                )
+            )  # fmt: skip
+        for claim in admission.claims:
+            seen, movement = claim.sighting, claim.movement
+            self._sightings.append(
+                SightingRow(
+                    account.id, claim.amount, claim.identity, movement.identity, movement.occurrence, kept_as,
+                    heading.message_id, seen.servicer_reference, seen.entry_reference,
+                    seen.booking_date, seen.value_date,
+                )
+            )  # fmt: skip
+        return total
+
+    def _announce(
+        self, delivery: Delivery, kept_as: int, number: int, heading: Heading,
+        judgement: Judgement, moved: BreakerStep | None,
+    ) -> None:  # fmt: skip
+        key = f"{delivery.digest.hex()[:32]}.{number}"
+        subject = events.tier1_subject(judgement.threshold_level)
+        self._events.append(events.event(subject, key, self._now, heading.message_id, judgement))
+        if moved is None:
+            return
+        cause = f"{_SOURCE[heading.kind]} {heading.message_id} judged {moved.level}"[:140]
+        self._events.append(
+            events.event(
+                events.BREAKER[moved.after], f"{key}.breaker", self._now, heading.message_id, judgement
+            )
+        )
+        self._steps.append(
+            StepRow(moved.account_id, moved.before, moved.after, cause, kept_as, _ENGINE, self._now)
+        )
+        self._note(
+            f"breaker_{moved.after}", moved.account_id, kept_as, {"from": moved.before, "cause": cause}
+        )
+
+    def _reject(self, delivery: Delivery, kept_as: int, message_id: str | None, refusal: Refusal) -> Receipt:
+        self._settled.append(_settled(delivery, kept_as, self._now, "REJECTED", message_id, refusal=refusal))
+        data = {"kept_as": kept_as, "door": delivery.door, "source": delivery.source, "refusal": refusal}
+        self._events.append(
+            events.event(
+                events.MESSAGE_REJECTED, f"{delivery.digest.hex()[:32]}.rejected", self._now, message_id, data
+            )
+        )
+        self._note("message_rejected", None, kept_as, {"code": refusal.code, "field": refusal.field})
+        return Rejected(kept_as, message_id, refusal)
+
+    def _note(
+        self, action: str, account_id: UUID | None, kept_as: int | None, details: dict[str, Any]
+    ) -> None:
+        self._audit.append(
+            AuditRow(self._now, _ENGINE, action, account_id, kept_as, _encode(details).decode())
+        )
+
+    def _standing(self, account: Account) -> Standing:
+        standing = self._standings.get(account.id)
+        if standing is None:
+            standing = self._standings[account.id] = Standing(account)
+        return standing
+
+    async def write(self, tx: Transaction) -> None:
+        """All rows of the batch, in one round trip."""
+        standings = list(self._standings.values())
+        discrepancies = [d for s in standings for d in s.discrepancies.values()]
+        for d in discrepancies:
+            self._note_discrepancy(d)
+        breakers = [(s.account.id, s.breaker.value) for s in standings if s.breaker is not s.account.breaker]
+        async with tx.pipeline():
+            if self._settled:
+                await messages.settle(tx, self._settled)
+            if self._entries:
+                await entries.insert(tx, self._entries)
+            if self._sightings:
+                await entries.insert_sightings(tx, self._sightings)
+            await positions.save(tx, standings)
+            if self._steps:
+                await positions.save_breakers(tx, breakers, self._steps)
+            if discrepancies:
+                await positions.save_discrepancies(tx, discrepancies)
+            if self._events:
+                await positions.append_events(tx, self._events)
+            if self._audit:
+                await positions.append_audit(tx, self._audit)
+
+    def _note_discrepancy(self, d: Discrepancy) -> None:
+        """Opening and resolving are changes of state; what happens between them is in the row."""
+        details = {
+            "discrepancy": str(d.id),
+            "ledger": str(d.ledger),
+            "bank": str(d.bank),
+            "severity": d.severity,
+        }
+        for happened, action in (
+            (d.opened_now, "discrepancy_opened"),
+            (d.resolution, "discrepancy_resolved"),
+        ):
+            if happened:
+                self._note(action, d.account_id, None, details)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What is kept in bank_messages.answer."""
+
+    message_id: str
+    judgements: tuple[Judgement, ...]
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def _again(receipt: Recorded | AlreadyRecorded) -> AlreadyRecorded:
+    return AlreadyRecorded(receipt.kept_as, receipt.message_id, receipt.judgements)
+
+
+def _settled(
+    delivery: Delivery, kept_as: int, now: datetime, state: str, message_id: str | None,
+    *, refusal: Refusal | None = None, answer: str | None = None,
+) -> Settled:  # fmt: skip
+    code, text, field = (refusal.code, refusal.message, refusal.field) if refusal else (None, None, None)
+    return Settled(
+        kept_as, delivery.digest, delivery.received_at, delivery.door, delivery.source, delivery.raw,
+        delivery.size, state, message_id and message_id[:140], code, text, field and field[:300], answer, now,
+    )  # fmt: skip

@@ -1,0 +1,47 @@
+"""A message as a door took it in, before anything is known of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+
+import msgspec
+
+from token_engine.domain.refusal import Refusal
+
+
+class Door(StrEnum):
+    """The ways into the engine."""
+
+    NATS = "NATS"
+    HTTP = "HTTP"
+    CLI = "CLI"
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """Raw bytes, the door they came through, and who brought them. `received_at` has a time zone.
+
+    A door that would not take a message whole (too large, or the engine failed on it again and again)
+    says so in `refused`; then `raw` may be its beginning only, while `size` and `digest` are the whole's.
+    """
+
+    raw: bytes
+    digest: bytes
+    size: int
+    door: Door
+    source: str
+    received_at: datetime
+    refused: Refusal | None = None
+
+
+def delivery(raw: bytes, door: Door, source: str, received_at: datetime) -> Delivery:
+    """A whole message."""
+    return Delivery(
+        raw=raw,
+        digest=sha256(raw).digest(),
+        size=len(raw),
+        door=door,
+        source=source[:300],
+        received_at=received_at,
+    )

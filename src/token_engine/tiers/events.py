@@ -1,0 +1,45 @@
+"""The events that leave through the outbox: their subjects (specification, "NATS Event Stream") and shape."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from token_engine.domain.backing import Level
+from token_engine.domain.breaker import Breaker
+from token_engine.storage.positions import EventRow
+
+TIER1_OK: Final = "reconciliation.tier1.ok"
+TIER1_MISMATCH: Final = "reconciliation.tier1.mismatch"
+MESSAGE_REJECTED: Final = "reconciliation.message.rejected"
+
+BREAKER: Final[dict[Breaker, str]] = {
+    Breaker.OPEN: "reconciliation.circuit_breaker.activated",
+    Breaker.SUSPENDED: "reconciliation.circuit_breaker.suspended",
+    Breaker.CLOSED: "reconciliation.circuit_breaker.closed",
+}
+"""The subject that announces each state of the breaker."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Event(msgspec.Struct):
+    event_id: str
+    event_type: str
+    occurred_at: datetime
+    message_id: str | None
+    data: Any
+
+
+def tier1_subject(level: Level) -> str:
+    """Ok, or a mismatch of any size."""
+    return TIER1_OK if level is Level.OK else TIER1_MISMATCH
+
+
+def event(subject: str, event_id: str, at: datetime, message_id: str | None, data: Any) -> EventRow:
+    """An event about the bank message `message_id`, at `at` (with a time zone). `event_id` lets
+    JetStream drop a second copy.
+    """
+    return EventRow(event_id, subject, _encode(_Event(event_id, subject, at, message_id, data)).decode())

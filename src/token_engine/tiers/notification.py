@@ -1,0 +1,110 @@
+"""Tier 1: take in notifications (camt.054) and account reports (camt.052), a batch in one transaction.
+
+    read (pure) → lock positions in sorted order → look up what is known → decide (pure, message by
+    message) → write everything → the caller commits, then acknowledges.
+
+A batch of n does exactly what n batches of one would do: each message sees what those before it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import structs
+
+from token_engine.domain.account import Account
+from token_engine.domain.backing import DEFAULT_POLICY
+from token_engine.domain.known import KnownMovements
+from token_engine.domain.notification import MessageKind, Notification
+from token_engine.domain.pairing import identity, sighting
+from token_engine.domain.receipt import Receipt
+from token_engine.domain.refusal import Refusal
+from token_engine.iso20022.reader import read_message
+from token_engine.storage import entries, messages, positions
+from token_engine.storage.database import Transaction
+from token_engine.storage.entries import AmountKey, IdentityKey
+from token_engine.tiers.acceptance import Directory, as_account_id
+from token_engine.tiers.decision import Decision
+from token_engine.tiers.delivery import Delivery
+
+Reading = tuple[Notification, ...] | Refusal
+
+
+async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime) -> list[Receipt]:
+    """Take in a batch; the receipt of each delivery is at its place. `now` has a time zone.
+
+    Nothing is visible, and no receipt true, before the caller commits. Expected outcomes are receipts;
+    an exception means that the whole batch was lost and may be tried again.
+    """
+    readings: list[Reading] = [d.refused or read_message(d.raw) for d in batch]
+    directory = await _lock(tx, readings)
+    decision = await _load(tx, batch, readings, directory, now)
+    receipts = [decision.settle(d, reading) for d, reading in zip(batch, readings, strict=True)]
+    await decision.write(tx)
+    return receipts
+
+
+async def _lock(tx: Transaction, readings: Sequence[Reading]) -> Directory:
+    """Lock every account that the batch names, so that nothing known of them changes under us."""
+    names = {n.heading.account_number for r in readings if not isinstance(r, Refusal) for n in r}
+    if not names:
+        return Directory([], {})
+    ids = [key for name in names if (key := as_account_id(name)) is not None]
+    numbers_of_ids = await positions.numbers_of(tx, ids) if ids else {}
+    return Directory(await positions.lock_numbers(tx, names | set(numbers_of_ids.values())), numbers_of_ids)
+
+
+async def _load(
+    tx: Transaction,
+    batch: Sequence[Delivery],
+    readings: Sequence[Reading],
+    directory: Directory,
+    now: datetime,
+) -> Decision:
+    """Look up, in one round trip and under the locks, all that deciding needs."""
+    keys = _Keys(readings, directory)
+    async with tx.pipeline():
+        ids = await messages.reserve_ids(tx, len(batch))
+        kept = await messages.ask_known(tx, {d.digest for d in batch})
+        movements = await entries.ask_known(tx, keys.notified, keys.notified_amounts, keys.stated)
+        breaks = await positions.ask_open_discrepancies(tx, [a.id for a in directory.accounts])
+        policies = await positions.ask_policies(tx, directory.accounts)
+        known_messages = await messages.known_from(kept)
+        known_movements = await entries.known_from(movements) if movements else KnownMovements()
+        open_breaks = dict(await breaks.fetchall())
+        policy_of = await positions.policies_from(policies)
+        message_ids = [row[0] for row in await ids.fetchall()]
+    fallback = policy_of.get("global", DEFAULT_POLICY)
+
+    def complete(account: Account) -> Account:
+        policy = policy_of.get(str(account.id)) or policy_of.get(account.currency) or fallback
+        return structs.replace(account, policy=policy, open_discrepancy=open_breaks.get(account.id))
+
+    return Decision(directory.map(complete), known_messages, known_movements, message_ids, now)
+
+
+class _Keys:
+    """What to ask the database for: the names and amounts of the entries to come."""
+
+    def __init__(self, readings: Sequence[Reading], directory: Directory) -> None:
+        self.notified: set[IdentityKey] = set()
+        self.notified_amounts: set[AmountKey] = set()
+        self.stated: set[AmountKey] = set()
+        for reading in readings:
+            if isinstance(reading, Refusal):
+                continue
+            for notification in reading:
+                for account in directory.candidates(notification.heading):
+                    self._add(account, notification)
+
+    def _add(self, account: Account, notification: Notification) -> None:
+        heading = notification.heading
+        for entry in notification.entries:
+            amount = (account.id, entry.amount, entry.booking_date, entry.value_date)
+            if heading.kind is MessageKind.NOTIFICATION:
+                seen = sighting(entry, heading.kind, heading.message_id)
+                self.notified.add((account.id, entry.amount, identity(entry, seen)))
+                self.notified_amounts.add(amount)
+            else:
+                self.stated.add(amount)
