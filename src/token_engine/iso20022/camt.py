@@ -1,0 +1,172 @@
+"""camt.052, camt.053 and camt.054 in every version from .02 to .14, as a stream.
+
+Parsed by structure and local names, never by version: the versions differ in what surrounds the few
+elements that are money. Namespaces, prefixes and envelopes around `Document` play no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from lxml import etree
+from lxml.etree import _Element as Element
+
+from token_engine.domain.entry import Entry
+from token_engine.domain.notification import Heading, MessageKind
+from token_engine.domain.refusal import RefusedError
+from token_engine.iso20022.camt_entry import EntryDraft
+from token_engine.iso20022.camt_heading import GroupHeader, group_header, heading
+from token_engine.iso20022.sniff import name_of_xml, refuse_doctype
+from token_engine.iso20022.utf8 import Utf8Stream
+from token_engine.iso20022.xml import FaultError, local
+
+_KINDS: Final = {
+    "BkToCstmrAcctRpt": (MessageKind.REPORT, "Rpt"),
+    "BkToCstmrStmt": (MessageKind.STATEMENT, "Stmt"),
+    "BkToCstmrDbtCdtNtfctn": (MessageKind.NOTIFICATION, "Ntfctn"),
+}
+_SECTIONS: Final = frozenset(section for _, section in _KINDS.values())
+_WATCHED: Final = tuple(f"{{*}}{name}" for name in (*_KINDS, *_SECTIONS, "Ntry", "NtryDtls", "TxDtls"))
+
+
+def sections(stream: Utf8Stream) -> Iterator[Heading | Entry]:
+    """Yield each notification's, report's or statement's heading, then its entries, as they are read.
+
+    Memory is bounded by one heading or one details of an entry, not by the message. Raises RefusedError
+    naming the place; what was yielded before it is then void, for a message is read whole or not at all.
+    """
+    refuse_doctype(stream.opening)
+    walk = _Walk(stream)
+    try:
+        # The encoding is given, so that the declaration cannot say otherwise; the stream is bytes, so
+        # that the parser never sees a path or an address.
+        parser = etree.iterparse(
+            stream,
+            events=("end",),
+            tag=_WATCHED,
+            encoding="utf-8",
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+            collect_ids=False,
+        )
+        for _, element in parser:
+            yield from walk.at_end_of(element)
+    except FaultError as fault:
+        raise fault.within(walk.place, stream.lines_skipped) from fault
+    except etree.XMLSyntaxError as error:
+        raise RefusedError("invalid_xml", f"not well-formed: {error.msg}") from error
+    if not walk.messages:
+        raise RefusedError(
+            "not_a_bank_message",
+            f"not a camt.052, camt.053 or camt.054: this is {name_of_xml(stream.opening)}",
+        )
+
+
+class _Walk:
+    """Where in the message the parser is. Elements are freed as soon as they are read.
+
+    The parser runs ahead by a chunk: when an element's end is told, what follows it may already be in the
+    tree, and be incomplete. So only the element and what precedes it is ever read or dropped.
+    """
+
+    def __init__(self, stream: Utf8Stream) -> None:
+        self.place = ""
+        self.messages = 0
+        self._stream = stream
+        self._message: Element | None = None
+        self._group: GroupHeader | None = None
+        self._section: Element | None = None
+        self._section_place = ""
+        self._sections = 0
+        self._entries = 0
+        self._draft = EntryDraft()
+
+    def at_end_of(self, element: Element) -> Iterator[Heading | Entry]:
+        """Read a complete element, yield what it completes, and free it."""
+        name = local(element.tag)
+        if name == "Ntry":
+            section = element.getparent()
+            if section is not None and (section is self._section or _is_section(section)):
+                yield from self._open(section)
+                self._draft.read(element)
+                yield self._draft.entry(element)
+                self._begin_entry()
+                self._free(element)
+        elif name in ("NtryDtls", "TxDtls"):
+            details = element if name == "NtryDtls" else element.getparent()
+            ntry = None if details is None else details.getparent()
+            section = None if ntry is None else ntry.getparent()
+            if section is not None and (section is self._section or _is_section(section)):
+                yield from self._open(section)
+                if element is not details:
+                    self._draft.read_details(element)
+                else:
+                    # Read what stands before the details, so that it can be freed with them.
+                    self._draft.read(reversed(list(element.itersiblings(preceding=True))))
+                self._free(element)
+        elif name in _SECTIONS:
+            if _is_section(element):
+                yield from self._open(element)
+                self._section = None
+                self._free(element)
+                for ancestor in element.iterancestors():
+                    _drop_before(ancestor)
+        elif _is_message(element) and element is not self._message:
+            self.place = name
+            raise FaultError("missing_field", element, _KINDS[name][1], "the message holds none")
+
+    def _open(self, section: Element) -> Iterator[Heading]:
+        """Yield the heading of a section that is entered for the first time."""
+        if section is self._section:
+            return
+        message = section.getparent()
+        assert message is not None  # _is_section has seen it
+        kind, section_name = _KINDS[local(message.tag)]
+        if message is not self._message or self._group is None:
+            self._message = message
+            self._sections = 0
+            self.messages += 1
+            self.place = "GrpHdr"
+            self._group = group_header(message, kind, section_name)
+        self._section = section
+        self._sections += 1
+        self._entries = 0
+        self.place = self._section_place = f"{section_name}[{self._sections}]"
+        yield heading(section, kind, self._group)
+        self._begin_entry()
+
+    def _begin_entry(self) -> None:
+        self._entries += 1
+        self._draft = EntryDraft()
+        self.place = f"{self._section_place}/Ntry[{self._entries}]"
+
+    def _free(self, element: Element) -> None:
+        element.clear(keep_tail=True)  # type: ignore[call-arg]  # unknown to the stubs
+        _drop_before(element)
+        self._stream.freed()
+
+
+def _is_message(element: Element) -> bool:
+    """One of ours, and not carried as supplementary data inside another one."""
+    return local(element.tag) in _KINDS and not any(
+        local(ancestor.tag) in _KINDS for ancestor in element.iterancestors()
+    )
+
+
+def _is_section(element: Element) -> bool:
+    message = element.getparent()
+    if message is None or not _is_message(message):
+        return False
+    return _KINDS[local(message.tag)][1] == local(element.tag)
+
+
+def _drop_before(element: Element) -> None:
+    parent = element.getparent()
+    if parent is not None:
+        while element.getprevious() is not None:
+            del parent[0]

@@ -1,0 +1,216 @@
+"""Reads what a camt.052, 053 or 054 says before its entries: `GrpHdr`, then `Ntfctn`, `Rpt` or `Stmt`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+from lxml.etree import QName
+from lxml.etree import _Element as Element
+
+from token_engine.domain.entry import CreditDebit
+from token_engine.domain.notification import Heading, MessageKind, StatedBalance
+from token_engine.iso20022.words import (
+    ACCOUNT_NUMBER_LENGTH,
+    MESSAGE_ID_LENGTH,
+    REFERENCE_LENGTH,
+    account_number,
+    calendar_date,
+    moment,
+)
+from token_engine.iso20022.xml import (
+    FaultError,
+    amount,
+    before,
+    credit_debit,
+    find,
+    local,
+    named,
+    plain_amount,
+    text,
+    text_at,
+    yes_no,
+)
+
+Said = Iterable[Element] | None
+"""The children of an element that are complete; None where the element is absent."""
+
+COPIES: Final = frozenset({"CODU", "COPY", "DUPL"})
+
+_VERSIONED: Final = re.compile(r"camt\.05[234]\.\d{3}\.\d{2}")
+
+
+class GroupHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What all notifications, reports or statements of one message share."""
+
+    type: str
+    message_id: str
+    created_at: datetime | None
+    copy: bool
+    page_number: int | None
+    last_page: bool | None
+
+
+def group_header(message: Element, kind: MessageKind, section_name: str) -> GroupHeader:
+    """Read the `GrpHdr` of a message element such as `BkToCstmrStmt`, and its envelope's `AppHdr`."""
+    header = find(before(message, section_name), "GrpHdr")
+    page_number, last_page = _pagination(header)
+    return GroupHeader(
+        type=_type_as_sent(message, kind),
+        message_id=_bounded(header, "MsgId", MESSAGE_ID_LENGTH),
+        created_at=_created_at(header),
+        copy=_is_copy(header) or _envelope_says_copy(message),
+        page_number=page_number,
+        last_page=last_page,
+    )
+
+
+def heading(section: Element, kind: MessageKind, group: GroupHeader) -> Heading:
+    """Read what stands in `Ntfctn`, `Rpt` or `Stmt` before its first `Ntry`.
+
+    A message without `GrpHdr/MsgId` is known by the id of the notification itself. Raises FaultError.
+    """
+    said = before(section, "Ntry")
+    notification_id = _bounded(said, "Id", REFERENCE_LENGTH)
+    message_id = group.message_id or notification_id
+    if not message_id:
+        raise FaultError("missing_field", section, "Id", "neither the message nor this part of it has an id")
+    page_number, last_page = _pagination(said)
+    return Heading(
+        kind=kind,
+        type=group.type,
+        message_id=message_id,
+        notification_id=notification_id or None,
+        account_number=_account(section, said),
+        currency=text_at(said, "Acct", "Ccy") or None,
+        servicer_bic=text_at(said, "Acct", "Svcr", "FinInstnId", "BICFI|BIC") or None,
+        created_at=_created_at(said) or group.created_at,
+        sequence_number=text_at(said, "ElctrncSeqNb") or text_at(said, "LglSeqNb") or None,
+        copy=group.copy or _is_copy(said),
+        balances=tuple(_balance(bal, f"Bal[{at}]") for at, bal in enumerate(named(said, "Bal"), start=1)),
+        stated_entries=_count_at(said, "TxsSummry", "TtlNtries", "NbOfNtries"),
+        stated_sum=_sum_at(said, "TxsSummry", "TtlNtries", "Sum"),
+        page_number=group.page_number if page_number is None else page_number,
+        last_page=group.last_page if page_number is None else last_page,
+    )
+
+
+def _type_as_sent(message: Element, kind: MessageKind) -> str:
+    """ "camt.054.001.08" from the namespace; the bare kind where that names none, or another message."""
+    versioned = _VERSIONED.search(QName(message).namespace or "")
+    return versioned[0] if versioned and versioned[0].startswith(kind.value) else kind.value
+
+
+def _bounded(said: Said, name: str, length: int) -> str:
+    leaf = find(said, name)
+    word = "" if leaf is None else text(leaf, name)
+    if leaf is not None and len(word) > length:
+        raise FaultError("text_too_long", leaf, name, f"is longer than {length} characters")
+    return word
+
+
+def _account(section: Element, said: Said) -> str:
+    """IBAN, or the bank's own number: `Othr/Id` today, `PrtryAcct/Id`, `BBAN` or `UPIC` in older files."""
+    identification = find(said, "Acct", "Id")
+    number = account_number(
+        text_at(identification, "IBAN")
+        or text_at(identification, "Othr|PrtryAcct", "Id")
+        or text_at(identification, "BBAN|UPIC")
+    )
+    if not number:
+        raise FaultError("missing_field", section, "Acct/Id", "names no account")
+    if len(number) > ACCOUNT_NUMBER_LENGTH:
+        raise FaultError(
+            "text_too_long", section, "Acct/Id", f"is longer than {ACCOUNT_NUMBER_LENGTH} characters"
+        )
+    return number
+
+
+def _created_at(said: Said) -> datetime | None:
+    """`CreDtTm`, or None where a bank writes no readable one: it decides nothing about money."""
+    try:
+        return moment(text_at(said, "CreDtTm"))
+    except ValueError:
+        return None
+
+
+def _is_copy(said: Said) -> bool:
+    indicator = find(said, "CpyDplctInd")
+    if indicator is not None:
+        word = text(indicator, "CpyDplctInd")
+        if word not in COPIES:
+            raise FaultError(
+                "invalid_indicator", indicator, "CpyDplctInd", f"{word[:12]!r} is not CODU, COPY or DUPL"
+            )
+        return True
+    duplicate = find(said, "DplctInd")
+    return duplicate is not None and yes_no(duplicate, "DplctInd")
+
+
+def _envelope_says_copy(message: Element) -> bool:
+    """`AppHdr/CpyDplct` beside the `Document`: the business header marks copies too (head.001)."""
+    for ancestor in message.iterancestors():
+        for header in named(ancestor.itersiblings(preceding=True), "AppHdr"):
+            if text_at(header, "CpyDplct") in COPIES:
+                return True
+    return False
+
+
+def _pagination(said: Said) -> tuple[int | None, bool | None]:
+    pages = find(said, "NtfctnPgntn|RptPgntn|StmtPgntn|MsgPgntn")
+    last = find(pages, "LastPgInd")
+    return _count_at(pages, "PgNb"), None if last is None else yes_no(last, "LastPgInd")
+
+
+def _count_at(said: Said, *path: str) -> int | None:
+    leaf = find(said, *path)
+    if leaf is None:
+        return None
+    word = text(leaf, "/".join(path))
+    if not (word.isascii() and word.isdecimal() and len(word) <= 15):
+        raise FaultError("invalid_number", leaf, "/".join(path), f"{word[:20]!r} is not a count")
+    return int(word)
+
+
+def _sum_at(said: Said, *path: str) -> Decimal | None:
+    leaf = find(said, *path)
+    return None if leaf is None else plain_amount(leaf, "/".join(path))
+
+
+def _balance(bal: Element, place: str) -> StatedBalance:
+    code_or_own_word = find(bal, "Tp", "CdOrPrtry")
+    stated = find(bal, "Amt")
+    if stated is None:
+        raise FaultError("missing_field", bal, f"{place}/Amt", "the balance has no amount")
+    value, currency = amount(stated, f"{place}/Amt")
+    indicator = find(bal, "CdtDbtInd")
+    includes = [find(line, "Incl") for line in named(bal, "CdtLine")]
+    return StatedBalance(
+        code=text_at(code_or_own_word if code_or_own_word is not None else find(bal, "Tp"), "Cd|Prtry"),
+        amount=value,
+        currency=currency,
+        # Banks that leave the indicator out have no account in debit to tell apart.
+        credit_debit=CreditDebit.CRDT if indicator is None else credit_debit(indicator, f"{place}/CdtDbtInd"),
+        as_of=day(find(bal, "Dt"), f"{place}/Dt"),
+        includes_credit_line=any(
+            each is not None and yes_no(each, f"{place}/CdtLine/Incl") for each in includes
+        ),
+    )
+
+
+def day(element: Element | None, path: str) -> date | None:
+    """The date of a `BookgDt`, `ValDt` or balance `Dt`, given as `Dt` or `DtTm`."""
+    leaf = find(element, "Dt|DtTm")
+    if leaf is None:
+        return None
+    word = text(leaf, path)
+    try:
+        return calendar_date(word)
+    except ValueError as error:
+        raise FaultError(
+            "invalid_date", leaf, f"{path}/{local(leaf.tag)}", f"{word[:40]!r} is not a date"
+        ) from error

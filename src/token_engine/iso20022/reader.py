@@ -1,0 +1,64 @@
+"""The one way in: bytes of one message, in whatever form the bank sends it, to domain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Final
+
+from token_engine.domain.entry import Entry
+from token_engine.domain.notification import Heading, Notification
+from token_engine.domain.refusal import Refusal, RefusedError
+from token_engine.iso20022 import camt, notification_json
+from token_engine.iso20022.sniff import Form, form_of
+from token_engine.iso20022.utf8 import Readable, Utf8Stream
+
+JSON_BYTES: Final = 1024 * 1024
+"""The JSON form carries one entry; a larger text is not one."""
+
+
+def read_message(raw: bytes) -> tuple[Notification, ...] | Refusal:
+    """Read one message (no bundle) whole: at least one notification, or the reason why not.
+
+    Never raises for what a sender may have put into `raw`.
+    """
+    try:
+        if raw[:2] == b'{"':  # the hot path: nothing to sniff, nothing to transcode
+            return (notification_json.read(raw),)
+        return _gather(sections(BytesIO(raw)))
+    except RefusedError as error:
+        return error.refusal
+
+
+def sections(source: Readable) -> Iterator[Heading | Entry]:
+    """Read one message (no bundle) as it arrives: each heading, then its entries.
+
+    Raises RefusedError; what was yielded before is then void.
+    """
+    stream = Utf8Stream(source)
+    match form_of(stream.opening):
+        case Form.XML:
+            yield from camt.sections(stream)
+        case Form.JSON:
+            notification = notification_json.read(_all_of(stream))
+            yield notification.heading
+            yield from notification.entries
+
+
+def _gather(parts: Iterator[Heading | Entry]) -> tuple[Notification, ...]:
+    gathered: list[tuple[Heading, list[Entry]]] = []
+    for part in parts:
+        if isinstance(part, Heading):
+            gathered.append((part, []))
+        else:
+            gathered[-1][1].append(part)
+    return tuple(Notification(heading=heading, entries=tuple(entries)) for heading, entries in gathered)
+
+
+def _all_of(stream: Utf8Stream) -> bytes:
+    text = b""
+    while chunk := stream.read(JSON_BYTES):
+        text += chunk
+        if len(text) > JSON_BYTES:
+            raise RefusedError("too_large", f"a JSON notification is never larger than {JSON_BYTES} bytes")
+    return text

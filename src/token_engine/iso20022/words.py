@@ -1,0 +1,55 @@
+"""References, account numbers and dates as banks write them; shared by the XML and the JSON form."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Final
+
+MESSAGE_ID_LENGTH: Final = 100
+"""`statement_reference VARCHAR(100)` of the specification."""
+ACCOUNT_NUMBER_LENGTH: Final = 50
+"""`account_number VARCHAR(50)` of the specification."""
+REFERENCE_LENGTH: Final = 140
+
+_NO_REFERENCE: Final = frozenset(
+    {"", "-", "NONE", "N/A", "NONREF", "NOTPROVIDED", "NOT PROVIDED", "NOTAVAILABLE", "NOT AVAILABLE"}
+)
+
+
+def reference(text: str) -> str | None:
+    """A reference without outer blanks, or None where the bank's word identifies nothing.
+
+    NOTPROVIDED and its kin (any case) and rows of zeros fill mandatory fields (DESIGN 3.2).
+    """
+    word = text.strip()
+    if word.upper() in _NO_REFERENCE or not word.strip("0"):
+        return None
+    return word
+
+
+def account_number(text: str) -> str:
+    """An IBAN in capitals without blanks; the bank's own number as it is, without outer blanks."""
+    word = text.strip()
+    compact = word.replace(" ", "").upper()
+    if 15 <= len(compact) <= 34 and compact[:2].isalpha() and compact[2:4].isdecimal() and compact.isalnum():
+        return compact
+    return word
+
+
+@lru_cache(maxsize=1024)
+def calendar_date(text: str) -> date:
+    """The date of an ISO date or date-time, as the bank wrote it: no shift to another time zone.
+
+    Takes "2020-01-01", "2020-01-01Z", "2020-01-01+02:00" and "2020-01-01T23:59:59+04:00" alike, for
+    booking and value dates are days of the bank. Raises ValueError for anything else.
+    """
+    if text[4:5] != "-" or text[7:8] != "-" or text[10:11] not in ("", "T", "Z", "+", "-"):
+        raise ValueError(text)
+    return date.fromisoformat(text[:10])
+
+
+def moment(text: str) -> datetime:
+    """An ISO date-time with its offset; without one it is taken as UTC. Raises ValueError."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
