@@ -70,7 +70,8 @@ def _check(applied: dict[int, str]) -> None:
     for version, digest in applied.items():
         if version not in known:
             raise MigrationError(
-                f"the database has schema version {version}, this engine knows {max(known)} at most: run a newer engine"
+                f"the database has schema version {version}, newer than the {max(known)} of this engine: "
+                "run the engine that made it, or a newer one"
             )
         if known[version] != digest:
             raise MigrationError(f"migration {version} was altered after it was applied to this database")

@@ -109,7 +109,7 @@ def _accept_one(notification: Notification, directory: Directory, source: str, l
     if heading.kind is MessageKind.STATEMENT:
         raise RefusedError(
             "statement_not_here",
-            "a camt.053 statement closes a day; it is kept, and does not move the position as a notification does",
+            "a camt.053 statement closes a day: it is kept, and moves no position as a notification does",
         )
     account = directory.find(notification)
     if account.closed_at is not None:
