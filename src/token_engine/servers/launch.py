@@ -9,6 +9,7 @@ interpreter runs it isolated (-I) and without site (-S) to be quick.
 
 from __future__ import annotations
 
+import ctypes  # here, because the user that we become may not be able to read the library
 import os
 import signal
 import sys
@@ -38,8 +39,6 @@ def become(identity: str) -> None:
 
 def _enter_namespace() -> None:
     """Root outside, and nobody in our own eyes: files stay root's, no right outside changes."""
-    import ctypes
-
     uid, gid = os.geteuid(), os.getegid()
     clone_newuser = 0x10000000
     libc = ctypes.CDLL(None, use_errno=True)
@@ -64,8 +63,6 @@ def die_with(parent: int, death_signal: int) -> None:
     """
     if sys.platform != "linux":
         return
-    import ctypes
-
     pr_set_pdeathsig = 1
     ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, death_signal, 0, 0, 0)
     if os.getppid() != parent:  # it died before we asked

@@ -12,7 +12,7 @@ from typing import Final
 from token_engine.servers import process
 from token_engine.servers.error import ServerError
 
-_BACKENDS_FINISH: Final = 5.0
+_BACKENDS_FINISH: Final = 2.0
 _BACKENDS_QUIT: Final = 20.0
 
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Final
 from token_engine.servers import port, process
 from token_engine.servers.binaries import nats_server
 from token_engine.servers.durable import replace
-from token_engine.servers.error import ServerError, explained
+from token_engine.servers.embedded import EmbeddedServer
+from token_engine.servers.error import ServerError
 from token_engine.servers.identity import SAME
 from token_engine.servers.leftover import stop_server
 from token_engine.servers.spawn import Child, spawn
 
-STOP: Final = ((signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0))
 _READY_WITHIN: Final = 120.0  # a big stream store is checked before the port opens
 _PORTS_TRIED: Final = 5
 
@@ -51,30 +50,17 @@ _SYNC_ALWAYS: Final = """\
 """
 
 
-class EmbeddedNats:
-    """nats-server in `home`. The same shape as `EmbeddedPostgres`.
+class EmbeddedNats(EmbeddedServer):
+    """nats-server in `home`, with JetStream."""
 
-    `start` and `stop` may be called from any thread. The caller holds the `DataDirectory` lock.
-    """
+    name = "NATS"
+    option = "--nats-url"
+    stopping = ((signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0))
 
     def __init__(self, home: Path, *, preferred_port: int = 4222, sync_always: bool = True) -> None:
-        self._home = home.absolute()
+        super().__init__(home)
         self._preferred = preferred_port
         self._sync_always = sync_always
-        self._port: int | None = None
-        self._child: Child | None = None
-        self._turn = threading.Lock()  # one start or stop at a time
-        self._halt = threading.Event()  # cuts a start short
-
-    @property
-    def pid(self) -> int | None:
-        """The server's, while it is ours to stop."""
-        return self._child.pid if self._child else None
-
-    @property
-    def port(self) -> int | None:
-        """Where it listens; None before the first start."""
-        return self._port
 
     @property
     def url(self) -> str:
@@ -86,48 +72,15 @@ class EmbeddedNats:
     @property
     def log(self) -> Path:
         """The server's log, or what it said before it opened one."""
-        log = self._home / "nats.log"
         with contextlib.suppress(OSError):
             if self._start_log.stat().st_size > 0:
                 return self._start_log
-        return log
-
-    def alive(self) -> bool:
-        """True while the server runs."""
-        return self._child is not None and self._child.poll() is None
-
-    def start(self, say: Callable[[str], None]) -> str:
-        """Bring it up, from whatever state the directory is in; returns its URL."""
-        with self._turn:
-            self._halt.clear()
-            if self.alive():
-                return self.url
-            self._child = None
-            try:
-                self._bring_up(say)
-            except BaseException:
-                self._end()
-                raise
-            return self.url
-
-    def stop(self) -> None:
-        """Shut down, and kill it if that takes too long. Idempotent; cuts a running start short."""
-        self._halt.set()
-        with self._turn:
-            self._end()
+        return self._home / "nats.log"
 
     def _bring_up(self, say: Callable[[str], None]) -> None:
         program = nats_server()
-        try:
-            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._home = self._home.resolve()
-            self._stop_leftover(say)
-            self._launch(program, say)
-        except OSError as error:
-            raise explained(
-                f"NATS in {self._home} could not be started: {error}.",
-                remedy="Check the rights and the free space there, or name a server with --nats-url.",
-            ) from error
+        self._stop_leftover(say)
+        self._launch(program, say)
 
     def _stop_leftover(self, say: Callable[[str], None]) -> None:
         note = self._home / "nats.pid"
@@ -135,15 +88,19 @@ class EmbeddedNats:
             pid = int(note.read_text("ascii"))
         except (OSError, ValueError):
             return
-        stop_server("NATS", pid, lambda: process.is_server_on(pid, self._home, "nats-server"), STOP, say)
+        stop_server(
+            "NATS", pid, lambda: process.is_server_on(pid, self._home, "nats-server"), self.stopping, say
+        )
         note.unlink(missing_ok=True)
 
     def _launch(self, program: Path, say: Callable[[str], None]) -> None:
         lost: set[int] = set()
         while True:
-            number = self._choose_port(lost, say)
+            # Across runs the preferred port comes first: it is the one that people and tools expect.
+            number = self._choose_port([self._preferred, *port.remembered(self._port_file)], lost, say)
             configuration = self._home / "nats.conf"
             replace(configuration, self._configuration(number))
+            self._port = number
             self._child = spawn(
                 [str(program), "-c", str(configuration)],
                 identity=SAME,
@@ -151,24 +108,12 @@ class EmbeddedNats:
                 log=self._start_log,
                 death_signal=signal.SIGTERM,
             )
-            self._port = number
-            if self._await_ready(self._child, say):
+            if self._await_ready(self._child, number, say):
                 port.remember(self._port_file, number)
                 return
             lost.add(number)
             if len(lost) > _PORTS_TRIED:
                 raise self._failure("NATS found no port that stays free")
-
-    def _choose_port(self, lost: set[int], say: Callable[[str], None]) -> int:
-        # Within a run, clients hold the URL: the port of the last start comes first. Across runs
-        # the preferred one does, because it is the one that people and tools expect.
-        wanted = [self._preferred, *port.remembered(self._port_file)]
-        if self._port is not None:
-            wanted.insert(0, self._port)
-        number = port.choose(w for w in wanted if w not in lost)
-        if number != wanted[0]:
-            say(f"Port {wanted[0]} is taken; NATS takes {number}.")
-        return number
 
     def _configuration(self, number: int) -> bytes:
         sync = _SYNC_ALWAYS if self._sync_always else ""
@@ -179,12 +124,11 @@ class EmbeddedNats:
         """Tells our server from another one that took the port; the same at every start."""
         return "token-engine-" + hashlib.sha256(str(self._home).encode()).hexdigest()[:12]
 
-    def _await_ready(self, child: Child, say: Callable[[str], None]) -> bool:
+    def _await_ready(self, child: Child, number: int, say: Callable[[str], None]) -> bool:
         """True when it greets us with JetStream on; False if somebody else has the port."""
-        started = time.monotonic()
-        told = started
+        started = told = time.monotonic()
         while child.poll() is None:
-            greeting = self._greeting()
+            greeting = _greeting(number)
             if greeting.get("server_name") == self._name and greeting.get("jetstream") is True:
                 return True
             if self._halt.wait(0.02):
@@ -195,38 +139,17 @@ class EmbeddedNats:
                 say(f"NATS is recovering its streams ({now - started:.0f} s so far)…")
             if now - started > _READY_WITHIN:
                 raise self._failure(f"NATS was not ready within {_READY_WITHIN:.0f} s")
-        if not port.is_free(self._port or 0):
+        if not port.is_free(number):
             return False
         raise self._failure(f"NATS did not start (exit code {child.returncode})")
 
-    def _greeting(self) -> dict[str, object]:
-        """The INFO line that a NATS server sends to whoever connects; empty if there is none."""
-        with contextlib.suppress(OSError, ValueError):
-            with socket.create_connection((port.HOST, self._port or 0), timeout=1) as caller:
-                line = caller.makefile("rb").readline(65536)
-            if line.startswith(b"INFO "):
-                greeting = json.loads(line[5:])
-                return greeting if isinstance(greeting, dict) else {}
-        return {}
 
-    def _end(self) -> None:
-        child, self._child = self._child, None
-        if child is None or process.end(child.pid, lambda: child.poll() is not None, STOP):
-            return
-        self._child = child
-        raise self._failure(f"NATS (pid {child.pid}) does not stop, even when killed")
-
-    def _failure(self, what: str) -> ServerError:
-        return explained(
-            f"{what}, in {self._home}.",
-            remedy="Mend what the log names and start again, or name a server with --nats-url.",
-            log=self.log,
-        )
-
-    @property
-    def _start_log(self) -> Path:
-        return self._home / "start.log"
-
-    @property
-    def _port_file(self) -> Path:
-        return self._home / "port"
+def _greeting(number: int) -> dict[str, object]:
+    """The INFO line that a NATS server sends to whoever connects; empty if there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        with socket.create_connection((port.HOST, number), timeout=1) as caller:
+            line = caller.makefile("rb").readline(65536)
+        if line.startswith(b"INFO "):
+            greeting = json.loads(line[5:])
+            return greeting if isinstance(greeting, dict) else {}
+    return {}

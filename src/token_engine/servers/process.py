@@ -49,11 +49,11 @@ def is_server_on(pid: int, directory: Path, program: str) -> bool:
         return False
     if _HAS_PROC:
         arguments = _arguments(pid)
-        if not any(Path(argument).name == program for argument in arguments):
+        if not arguments or Path(arguments[0]).name != program:
             return False
-        return any(str(directory) in argument for argument in arguments) or works_in(pid, directory)
+        return any(_names(argument, directory) for argument in arguments) or works_in(pid, directory)
     command = _ps_command(pid)
-    return program in command and str(directory) in command
+    return f"/{program} " in command and f" {directory}" in command
 
 
 def is_alive(pid: int) -> bool:
@@ -84,6 +84,10 @@ def works_in(pid: int, directory: Path) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cwd").samefile(directory)
     return False
+
+
+def _names(argument: str, directory: Path) -> bool:
+    return argument == str(directory) or argument.startswith(f"{directory}{os.sep}")
 
 
 def _arguments(pid: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
@@ -24,5 +23,4 @@ def kept(file: Path) -> str:
         # Letters, digits, - and _: the same in a URL, and 256 bits.
         secret = secrets.token_urlsafe(32)
         replace(file, f"{secret}\n".encode())
-    os.chmod(file, 0o600)
     return secret

@@ -31,13 +31,15 @@ def settle(home: Path, data: Path, postgres: Path) -> Identity:
         return SAME
     refusals: list[str] = []
     for identity in _for_root(home, data):
-        before = home.stat()
+        before, passable = home.stat(), stat.S_IMODE(home.parent.stat().st_mode)
         adopt(home, identity)
         refusal = _try(home, identity, postgres)
         if refusal is None:
             return identity
         refusals.append(f"  {refusal}")
         adopt(home, dropped(before.st_uid, before.st_gid))
+        if stat.S_IMODE(home.parent.stat().st_mode) != passable:
+            home.parent.chmod(passable)
     raise ServerError(
         f"PostgreSQL refuses to run as root, and no other way works here for {home}:\n"
         + "\n".join(refusals)
