@@ -354,6 +354,12 @@ def test_a_start_that_fails_quotes_the_log(postgres: EmbeddedPostgres, tmp_path:
         postgres.start(print)
 
 
+def test_an_unusable_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ServerError, match=r"(?s)could not be started: .*Check the rights"):
+        EmbeddedPostgres(tmp_path / "file" / "postgres").start(print)
+
+
 def test_a_failing_initdb_quotes_the_log(
     postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
