@@ -355,6 +355,19 @@ def test_pages_and_sequence_numbers() -> None:
     assert (got.page_number, got.last_page) == (1, True)
 
 
+def test_a_control_sum_may_have_a_sign() -> None:
+    head = ACCOUNT + "<TxsSummry><TtlNtries><Sum>-131.2</Sum></TtlNtries></TxsSummry>"
+    assert read_heading(camt(ENTRY, head=head)).stated_sum == Decimal("-131.2")
+
+
+def test_what_is_like_an_entry_and_is_none_lends_nothing_to_the_next() -> None:
+    like = (
+        f"<Othr>{AMOUNT}<CdtDbtInd>CRDT</CdtDbtInd><NtryDtls><TxDtls>{REFERENCES}</TxDtls></NtryDtls></Othr>"
+    )
+    assert refused(camt(f"{like}<Ntry/>")).field == "Ntfctn[1]/Ntry[1]/Amt"
+    assert read_entry(camt(like, ENTRY)) == read_entry(camt(ENTRY))
+
+
 def test_stated_totals_and_servicer() -> None:
     head = (
         "<Acct><Id><Othr><Id>1</Id></Othr></Id><Svcr><FinInstnId><BICFI>EBILAEAD</BICFI></FinInstnId></Svcr></Acct>"

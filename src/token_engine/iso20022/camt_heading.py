@@ -31,7 +31,7 @@ from token_engine.iso20022.xml import (
     find,
     local,
     named,
-    plain_amount,
+    plain_decimal,
     text,
     text_at,
     yes_no,
@@ -166,8 +166,7 @@ def _envelope_says_copy(message: Element) -> bool:
     """`AppHdr/CpyDplct` beside the `Document`: the business header marks copies too (head.001)."""
     for ancestor in message.iterancestors():
         for header in named(ancestor.itersiblings(preceding=True), "AppHdr"):
-            if text_at(header, "CpyDplct") in COPIES:
-                return True
+            return text_at(header, "CpyDplct") in COPIES
     return False
 
 
@@ -188,8 +187,13 @@ def _count_at(said: Said, *path: str) -> int | None:
 
 
 def _sum_at(said: Said, *path: str) -> Decimal | None:
+    """A control sum. Some banks state it net, with a sign: a check may fail on that, a reading may not."""
     leaf = find(said, *path)
-    return None if leaf is None else plain_amount(leaf, "/".join(path))
+    if leaf is None:
+        return None
+    word = text(leaf, "/".join(path))
+    size = plain_decimal(word.removeprefix("-"), leaf, "/".join(path))
+    return -size if word.startswith("-") else size
 
 
 def _balance(bal: Element, place: str) -> StatedBalance:

@@ -84,7 +84,7 @@ def amount(element: Element, path: str) -> tuple[Decimal, str]:
     currency = element.get("Ccy", "").strip(_BLANKS)
     if not currency:
         raise FaultError("missing_field", element, f"{path}/@Ccy", "the amount has no currency")
-    return plain_amount(element, path), currency_code(currency, element, f"{path}/@Ccy")
+    return plain_decimal(text(element, path), element, path), currency_code(currency, element, f"{path}/@Ccy")
 
 
 def currency_code(word: str, element: Element, path: str) -> str:
@@ -94,12 +94,11 @@ def currency_code(word: str, element: Element, path: str) -> str:
     return word
 
 
-def plain_amount(element: Element, path: str) -> Decimal:
+def plain_decimal(digits: str, element: Element, path: str) -> Decimal:
     """A non-negative decimal of at most five decimals (trailing zeros aside).
 
     An XML decimal may leave out the zero before its point, and some banks do (".72").
     """
-    digits = text(element, path)
     if len(digits) > AMOUNT_LENGTH:
         raise FaultError("invalid_amount", element, path, f"is longer than {AMOUNT_LENGTH} characters")
     try:
