@@ -107,9 +107,7 @@ class Standing:
             if self._open is not None:
                 self._touch(
                     self._open, self.level, evidence
-                ).resolution = (
-                    f"difference within bounds again by {evidence.source_system} {evidence.source_reference}"
-                )
+                ).resolution = f"difference within bounds again by {evidence.source_system} {evidence.source_reference}"
                 self._open = None
             return
         if self._open is None:

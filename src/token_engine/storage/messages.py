@@ -66,18 +66,14 @@ async def settle(tx: Transaction, rows: Sequence[Settled]) -> None:
     )
 
 
-async def rejected(
-    tx: Transaction, *, after: int, limit: int, ids: list[int] | None = None
-) -> list[dict[str, Any]]:
+async def rejected(tx: Transaction, *, after: int, limit: int, ids: list[int] | None = None) -> list[dict[str, Any]]:
     """Whole rejected messages to try again, oldest first; ones cut for their size cannot be."""
     cursor = tx.connection.cursor(row_factory=dict_row)
     await cursor.execute(_sql.rejected_for_replay, {"after": after, "limit": limit, "ids": ids})
     return await cursor.fetchall()
 
 
-async def listing(
-    tx: Transaction, *, state: str | None, before: int | None, limit: int
-) -> list[dict[str, Any]]:
+async def listing(tx: Transaction, *, state: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
     """Messages without their raw bytes, newest first."""
     cursor = tx.connection.cursor(row_factory=dict_row)
     await cursor.execute(_sql.listing, {"state": state, "before": before, "limit": limit})

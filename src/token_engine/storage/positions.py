@@ -129,9 +129,7 @@ async def save(tx: Transaction, standings: Sequence[Standing]) -> None:
         await tx.execute(_sql.save, [Column(c) for c in zip(*rows, strict=True)])
 
 
-async def save_breakers(
-    tx: Transaction, states: Sequence[tuple[UUID, str]], steps: Sequence[StepRow]
-) -> None:
+async def save_breakers(tx: Transaction, states: Sequence[tuple[UUID, str]], steps: Sequence[StepRow]) -> None:
     """Write breakers that moved, and each step on the way."""
     await tx.execute(_sql.save_breakers, [Column(c) for c in zip(*states, strict=True)])
     await tx.execute(_sql.insert_breaker_steps, [Column(c) for c in zip(*steps, strict=True)])

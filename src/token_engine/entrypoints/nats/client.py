@@ -19,7 +19,8 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
     """
 
     async def on_disconnect() -> None:
-        _log.warning("NATS connection lost; reconnecting")
+        if not client.is_closed:  # closing it ourselves is no loss
+            _log.warning("NATS connection lost; reconnecting")
 
     async def on_reconnect() -> None:
         _log.info("NATS connection is back")
@@ -35,7 +36,9 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
     }
     first = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=3, allow_reconnect=False)
     await first.close()
-    return await nats.connect(
+    client = Client()
+    await client.connect(
         url, name="token-engine", connect_timeout=5, max_reconnect_attempts=-1, reconnect_time_wait=0.5,
         **handlers,
     )  # fmt: skip
+    return client
