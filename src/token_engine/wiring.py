@@ -32,6 +32,7 @@ from token_engine.tiers import demo, intraday
 _DEMO_SUBJECT: Final = "iso20022.camt.054"
 _DEMO_SECONDS: Final = 1.0
 _WATCH_SECONDS: Final = 0.25
+_BACKLOG: Final = 2048
 _log = logger()
 
 
@@ -75,6 +76,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # bound alone, Linux would let a second engine bind it too
     except OSError as error:
         listener.close()
         raise PortTakenError(f"{host}:{port} cannot be used ({error.strerror}): choose another with --port") from error

@@ -24,7 +24,9 @@ def run(
     database_url: DatabaseUrl = None,
     nats_url: NatsUrl = None,
     host: Annotated[str, typer.Option(help="Address to serve on; other machines reach it on 0.0.0.0.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="TOKEN_ENGINE_PORT", help="Port of the API.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option(envvar="TOKEN_ENGINE_PORT", min=1, max=65535, help="Port of the API.")
+    ] = DEFAULT_PORT,
     demo: Annotated[bool, typer.Option(help="Demo accounts and a simulated bank.")] = False,
 ) -> None:
     """Run the engine. Servers that no URL names are started here, and stopped with it."""
