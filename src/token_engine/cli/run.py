@@ -37,8 +37,8 @@ def run(
             runner.run(wiring.run(settings))
     except (wiring.PortTakenError, ServerError, MigrationError) as error:
         _fail(str(error))
-    except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
-        _fail(f"The database cannot be used: {str(error).strip()}")
+    except (psycopg.OperationalError, psycopg.ProgrammingError, psycopg_pool.PoolTimeout) as error:
+        _fail(f"The database cannot be used: {' '.join(str(error).split())}")
     except (nats.errors.Error, OSError) as error:
         _fail(f"NATS cannot be used: {type(error).__name__} {error}".strip())
 
