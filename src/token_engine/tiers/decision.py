@@ -102,7 +102,7 @@ class Decision:
                 continue
             news = True
             evidence = Evidence("tier1", _SOURCE[heading.kind], heading.message_id, self._now)
-            judgement, moved = standing.take(change, len(admission.new), evidence, uuid4())
+            judgement, moved = standing.take(change, len(admission.new), evidence, uuid4)
             judgements.append(judgement)
             event_id = f"{delivery.digest.hex()[:32]}.{number}"
             self._changes.judged(judgement, moved, evidence, event_id, kept_as)
