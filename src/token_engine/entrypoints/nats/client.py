@@ -29,7 +29,9 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
     async def on_error(error: Exception) -> None:
         _log.warning("NATS", error=f"{type(error).__name__}: {error}".strip())
 
-    first = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=3, allow_reconnect=False)
+    first = await nats.connect(
+        url, connect_timeout=5, max_reconnect_attempts=3, allow_reconnect=False, error_cb=_told_by_the_exception
+    )
     await first.close()
     client = Client()
     await client.connect(
@@ -43,3 +45,7 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
         error_cb=on_error,
     )
     return client
+
+
+async def _told_by_the_exception(_: Exception) -> None:
+    """nats-py would log a traceback for each attempt."""
