@@ -201,13 +201,19 @@ def _errors(app: FastAPI) -> None:
     async def refused(_: Request, wrong: HTTPException) -> Response:
         words = {404: "not_found", 405: "method_not_allowed"}
         code = words.get(wrong.status_code, "http_error")
-        return envelope.error(wrong.status_code, Refusal(code, str(wrong.detail)))
+        answer = envelope.error(wrong.status_code, Refusal(code, str(wrong.detail)))
+        answer.headers.update(wrong.headers or {})  # a 405 says what is allowed
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, wrong: RequestValidationError) -> Response:
         first = wrong.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:]) or None
         return envelope.error(422, Refusal("invalid_request", f"{field}: {first['msg']}", field))
+
+    @app.exception_handler(psycopg.DataError)
+    async def unfit(_: Request, __: Exception) -> Response:
+        return envelope.error(422, Refusal("invalid_request", "a value holds NUL, or is too large for any row"))
 
     @app.exception_handler(psycopg.OperationalError)
     @app.exception_handler(psycopg_pool.PoolTimeout)
