@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
 
-from token_engine.domain.refusal import Refusal
+from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.entrypoints.api import envelope, intake, questions
 from token_engine.entrypoints.api.page import page
 from token_engine.entrypoints.api.rooms import Rooms
@@ -113,12 +113,14 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
     async def create(request: Request, actor: actor_header = "api") -> Response:
         """Take an account on."""
         try:
-            wanted = msgspec.json.decode(await request.body(), type=accounts.NewAccount)
+            wanted = msgspec.json.decode(await intake.small_body(request), type=accounts.NewAccount)
         except msgspec.ValidationError as wrong:
             _, _, place = str(wrong).partition(" - at `$.")
             return envelope.error(422, Refusal("invalid_account", str(wrong), place.rstrip("`") or None))
         except msgspec.DecodeError as wrong:
             return envelope.error(422, Refusal("invalid_json", str(wrong)))
+        except RefusedError as wrong:
+            return envelope.error(413, wrong.refusal)
         async with rooms.database.transaction() as tx:
             made = await accounts.create(tx, wanted, actor, rooms.clock())
         if isinstance(made, Refusal):
