@@ -16,10 +16,8 @@ from token_engine.entrypoints.api import envelope
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import UnavailableError
 from token_engine.tiers.delivery import Delivery, Door, delivery
-from token_engine.tiers.intake import deliveries
+from token_engine.tiers.intake import LARGEST_BODY, deliveries
 
-LARGEST_BODY: Final = 32 * 1024 * 1024
-"""Bytes. Larger files come through `token-engine ingest`."""
 _KEPT_OF_TOO_LARGE: Final = 64 * 1024
 _LARGEST_SMALL_BODY: Final = 64 * 1024
 
