@@ -16,6 +16,7 @@ import uvicorn
 from token_engine.banks.simulated import SimulatedBank
 from token_engine.config import INTRADAY_MINUTES, Connections, Settings, write_connections
 from token_engine.entrypoints.api.app import build
+from token_engine.entrypoints.api.questions import count_reviews
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import Batcher
 from token_engine.entrypoints.nats import client as nats_client
@@ -159,7 +160,7 @@ async def _engine(
             stack.push_async_callback(consumers[-1].stop)
 
         async def review() -> None:
-            await intraday.review_all(database, utc_now())
+            count_reviews(await intraday.review_all(database, utc_now()))
             relay.wake()
 
         stack.push_async_callback(every(INTRADAY_MINUTES * 60, review))
