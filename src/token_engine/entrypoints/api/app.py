@@ -47,6 +47,9 @@ _ACCOUNT_BODY: Final[dict[str, Any]] = {
         "content": {"application/json": {"schema": msgspec.json.schema_components([accounts.NewAccount])[0][0]}},
     }
 }
+# Here and not where they are used: FastAPI looks up the names of annotations in the module only.
+_Actor = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
+_PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
 
 def build(rooms: Rooms) -> FastAPI:
@@ -107,10 +110,8 @@ def _tiers(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _accounts(app: FastAPI, rooms: Rooms) -> None:
-    actor_header = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
-
     @app.post(f"{_V1}/accounts", tags=["accounts"], status_code=201, openapi_extra=_ACCOUNT_BODY)
-    async def create(request: Request, actor: actor_header = "api") -> Response:
+    async def create(request: Request, actor: _Actor = "api") -> Response:
         """Take an account on."""
         try:
             wanted = msgspec.json.decode(await intake.small_body(request), type=accounts.NewAccount)
@@ -129,7 +130,7 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
 
     @app.get(f"{_V1}/accounts", tags=["accounts"])
     async def listing(
-        limit: Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)] = 100,
+        limit: _PageSize = 100,
         after: Annotated[str | None, Query(description="NUMBER/CURRENCY of the last account seen")] = None,
     ) -> Response:
         """Accounts with position and verdict, in the order of their numbers."""
@@ -146,7 +147,7 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
         return envelope.ok(view) if view else envelope.not_found("account", account_id)
 
     @app.post(f"{_V1}/accounts/{{account_id}}/close", tags=["accounts"])
-    async def close(account_id: str, actor: actor_header = "api") -> Response:
+    async def close(account_id: str, actor: _Actor = "api") -> Response:
         """Close an account: messages for it are rejected from then on."""
         async with rooms.database.transaction() as tx:
             closed = await accounts.close(tx, account_id, actor, rooms.clock())
@@ -156,13 +157,11 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _evidence(app: FastAPI, rooms: Rooms) -> None:
-    page_size = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
-
     @app.get(f"{_V1}/discrepancies", tags=["evidence"])
     async def discrepancies(
         status: Annotated[str | None, Query(pattern="^(?i:open|resolved)$")] = None,
         account: str | None = None,
-        limit: page_size = 100,
+        limit: _PageSize = 100,
     ) -> Response:
         """Breaks between ledger and bank, newest first."""
         return await questions.discrepancies(rooms, status, account, limit)
@@ -171,7 +170,7 @@ def _evidence(app: FastAPI, rooms: Rooms) -> None:
     async def messages(
         state: Annotated[str | None, Query(pattern="^(?i:recorded|rejected)$")] = None,
         before: int | None = None,
-        limit: page_size = 100,
+        limit: _PageSize = 100,
     ) -> Response:
         """Bank messages as they came, newest first, without their bytes."""
         return await questions.messages(rooms, state, before, limit)
