@@ -22,6 +22,7 @@ _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _GZIP: Final = b"\x1f\x8b"
 _ENCRYPTED: Final = 0x1
 _CHUNK: Final = 65_536
+_PATH_LENGTH: Final = 300  # a name in an archive may have 65,535 bytes
 # A thousand members need far less; a longer directory is refused before it is parsed.
 _DIRECTORY_BYTES: Final = 4 * 1024 * 1024
 _BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
@@ -64,7 +65,7 @@ class _Opening:
         for info in archive.infolist():
             if info.is_dir() or _is_junk(info.filename):
                 continue
-            path = f"{name}/{info.filename}"
+            path = f"{name}/{info.filename}"[:_PATH_LENGTH]
             self.members_left -= 1
             if self.members_left < 0:
                 _refuse(name, f"holds more than {MEMBERS} members")
