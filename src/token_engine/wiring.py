@@ -143,7 +143,7 @@ async def _engine(
 
     async with contextlib.AsyncExitStack() as stack:
         client = await nats_client.connect(connections.nats_url, reconnected)
-        stack.push_async_callback(client.close)
+        stack.push_async_callback(nats_client.close, client)
         js = client.jetstream()
         await ensure_events_stream(js)
         streams = await ensure_notification_streams(js)

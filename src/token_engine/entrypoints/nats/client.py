@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import nats
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from token_engine.telemetry.logs import logger
 
@@ -45,6 +47,12 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
         error_cb=on_error,
     )
     return client
+
+
+async def close(client: Client) -> None:
+    """Close it, whether or not the server is there: what could not be sent is said again after a restart."""
+    with contextlib.suppress(NatsError, OSError, RuntimeError):  # RuntimeError is uvloop's closed transport
+        await client.close()
 
 
 async def _told_by_the_exception(_: Exception) -> None:
