@@ -165,7 +165,9 @@ def test_two_engines_on_one_data_directory(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="already an ordinary user: all other tests show it")
 def test_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    # setpriv itself still executes with root's rights; the shell after it does not.
+    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    nobody = [*become, "sh", "-c", 'exec "$@"', "sh"]
     reach = subprocess.run([*nobody, *COMMAND, "--help"], capture_output=True, check=False, cwd="/", env=environment())
     if reach.returncode:
         pytest.skip(f"uid 65534 cannot run {sys.executable}")
