@@ -44,7 +44,7 @@ _NEW_ACCOUNT_SCHEMA: Final = msgspec.json.schema_components([accounts.NewAccount
 _ACCOUNT_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": msgspec.json.schema_components([accounts.NewAccount])[0][0]}},
+        "content": {"application/json": {"schema": _NEW_ACCOUNT_SCHEMA}},
     }
 }
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
