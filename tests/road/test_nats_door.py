@@ -134,7 +134,8 @@ def test_poison_is_kept_announced_and_never_seen_again(engine: Engine, number: s
         state = await sender.settled()
         assert state.num_ack_pending == 0
         assert state.num_redelivered == 0
-        assert before and state.delivered
+        assert before is not None
+        assert state.delivered is not None
         assert state.delivered.consumer_seq == before.consumer_seq + 2
         assert state.delivered.stream_seq == sequence + 1
 
