@@ -36,7 +36,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def delivery(raw: bytes, door: Door, source: str, received_at: datetime) -> Delivery:
-    """A whole message."""
+    """A whole message. A file name that is no text (surrogates) keeps what of it is."""
+    source = source.encode(errors="replace").decode()
     return Delivery(
         raw=raw,
         digest=sha256(raw).digest(),
