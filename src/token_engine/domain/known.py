@@ -69,7 +69,7 @@ class KnownMovements:
                 if movement is None:
                     if not copy:
                         admission.new.append(NewEntry(entry, name, shelf.record(name, seen)))
-                elif _first_told_by_a_report(movement) and kind is MessageKind.NOTIFICATION:
+                elif kind is MessageKind.NOTIFICATION and not copy and _first_told_by_a_report(movement):
                     movement.sightings.append(seen)
                     admission.claims.append(Claim(amount, name, movement, seen))
         return admission
