@@ -79,7 +79,9 @@ class Changes:
             self._note_discrepancy(discrepancy)
         await positions.save(tx, standings)
         if self._steps:
-            moved = [(s.account.id, s.breaker.value) for s in standings if s.breaker is not s.account.breaker]
+            # Also one that is back where it was: alone, each message would have written its flags.
+            stepped = {step.account_id for step in self._steps}
+            moved = [(s.account.id, s.breaker.value) for s in standings if s.account.id in stepped]
             await positions.save_breakers(tx, moved, self._steps)
         if discrepancies:
             await positions.save_discrepancies(tx, discrepancies)
