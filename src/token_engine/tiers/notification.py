@@ -72,7 +72,7 @@ async def _load(
         policies = await positions.ask_policies(tx, directory.accounts)
         known_messages = await messages.known_from(kept)
         known_movements = await entries.known_from(movements) if movements else KnownMovements()
-        open_breaks = dict(await breaks.fetchall())
+        open_breaks = await positions.open_discrepancies_from(breaks)
         policy_of = await positions.policies_from(policies)
         message_ids = [row[0] for row in await ids.fetchall()]
     fallback = policy_of.get("global", DEFAULT_POLICY)
