@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -26,9 +26,11 @@ _DIRECTION: Final = {
 _TOO_LARGE: Final = Decimal(10) ** INTEGER_DIGITS
 
 
-def check_position_fits(position: Decimal, entries: Sequence[Entry]) -> Refusal | None:
-    """Why a position (major units) that these entries move might not fit its column, or None."""
-    reach = abs(position)
+def check_position_fits(position: Decimal, ledger: Decimal, entries: Iterable[Entry]) -> Refusal | None:
+    """Why a position (major units) that these entries move, or its distance from the ledger, might not
+    fit its column; or None.
+    """
+    reach = max(abs(position), abs(EXACT.subtract(position, ledger)))
     for entry in entries:
         reach = EXACT.add(reach, entry.amount)
     if reach < _TOO_LARGE:
