@@ -38,9 +38,7 @@ def recorded(messages: Sequence[Told]) -> list[Entry]:
     known = KnownMovements()
     new: list[Entry] = []
     for message in messages:
-        admission = known.admit(
-            ACCOUNT, message.entries, message.kind, message.message_id, copy=message.copy
-        )
+        admission = known.admit(ACCOUNT, message.entries, message.kind, message.message_id, copy=message.copy)
         new += [n.entry for n in admission.new]
     return new
 

@@ -36,9 +36,7 @@ def test_the_position_is_the_same_in_every_order_and_counts_booked_entries_only(
     data: st.DataObject, told: list[Entry]
 ) -> None:
     shuffled = data.draw(st.permutations(told))
-    units = sum(
-        (1 if e.credit_debit == "CRDT" else -1) * int(e.amount.scaleb(8)) for e in told if e.status == "BOOK"
-    )
+    units = sum((1 if e.credit_debit == "CRDT" else -1) * int(e.amount.scaleb(8)) for e in told if e.status == "BOOK")
     position = bank_position(Decimal(5), shuffled)
     assert position == bank_position(Decimal(5), told)
     assert int(position.scaleb(8)) - 500_000_000 == units

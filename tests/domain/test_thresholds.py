@@ -113,9 +113,7 @@ def test_every_verdict_near_a_bound_is_what_fractions_say(bank: Decimal, share: 
 
 
 @given(balances, bank_balances, policies)
-def test_every_verdict_under_every_policy_is_what_fractions_say(
-    ledger: Decimal, bank: Decimal, policy: Policy
-) -> None:
+def test_every_verdict_under_every_policy_is_what_fractions_say(ledger: Decimal, bank: Decimal, policy: Policy) -> None:
     assert judge(ledger, bank, policy) is oracle(ledger, bank, policy)
 
 

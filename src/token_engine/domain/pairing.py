@@ -7,7 +7,7 @@ entries are paired one to one with what is known, and only the surplus is new.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date
 from typing import Final
 
@@ -73,11 +73,15 @@ def identity(entry: Entry, seen: Sighting) -> str:
     return f"{entry.credit_debit} {entry.status} {name}"
 
 
-def pair(incoming: Sequence[Sighting], known: Sequence[Movement]) -> list[Movement | None]:
+def pair(
+    incoming: Sequence[Sighting], known: Sequence[Movement], spoken_of: Container[int] = ()
+) -> list[Movement | None]:
     """For each incoming sighting of one message, the known movement that it tells of, or None if new.
 
     All have the same account, amount, indicator and status. Each movement is claimed at most once.
     The closest claims are settled first, so that a vague entry never takes what a precise one needs.
+    `spoken_of` are the `id()`s of movements that the message has spoken of already, in an earlier part: an
+    entry without a reference is never one of them.
     """
     claims: list[Movement | None] = [None] * len(incoming)
     if not known:
@@ -86,7 +90,7 @@ def pair(incoming: Sequence[Sighting], known: Sequence[Movement]) -> list[Moveme
         (closeness, place, order)
         for place, seen in enumerate(incoming)
         for order, movement in enumerate(known)
-        if (closeness := _closeness(seen, movement)) is not None
+        if (closeness := _closeness(seen, movement)) is not None and not (id(movement) in spoken_of and _bare(seen))
     )
     held: dict[int, int] = {}
     holder: dict[int, int] = {}
@@ -159,8 +163,11 @@ def _closeness(seen: Sighting, movement: Movement) -> int | None:
 
 def _same_bare_message(a: Sighting, b: Sighting) -> bool:
     """Neither has a reference, and they came under one message id: the same notification, sent again."""
-    bare = not (a.servicer_reference or a.entry_reference or b.servicer_reference or b.entry_reference)
-    return bare and a.message_id == b.message_id
+    return _bare(a) and _bare(b) and a.message_id == b.message_id
+
+
+def _bare(seen: Sighting) -> bool:
+    return not (seen.servicer_reference or seen.entry_reference)
 
 
 def _references_agree(a: Sighting, b: Sighting) -> bool | None:

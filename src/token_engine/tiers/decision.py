@@ -93,11 +93,15 @@ class Decision:
     ) -> Receipt:  # fmt: skip
         judgements = []
         news = False
+        # A report may state again what an earlier report of the same message states.
+        several = len(notifications) > 1 and notifications[0].heading.kind is MessageKind.NOTIFICATION
+        spoken_of = set[int]() if several else None
         for number, (notification, standing) in enumerate(zip(notifications, standings, strict=True)):
             heading = notification.heading
             admission = self._movements.admit(
-                standing.account.id, notification.entries, heading.kind, heading.message_id, copy=heading.copy
-            )
+                standing.account.id, notification.entries, heading.kind, heading.message_id,
+                copy=heading.copy, spoken_of=spoken_of,
+            )  # fmt: skip
             change = self._keep_entries(admission, heading, standing.account, kept_as)
             told_nothing_new = not (admission.new or admission.claims)
             if told_nothing_new and notification.entries and heading.kind is MessageKind.NOTIFICATION:
