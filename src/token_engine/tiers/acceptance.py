@@ -56,7 +56,8 @@ class Directory:
         """The accounts under the number, or the id, that a message names: one for each currency."""
         number = heading.account_number
         if (key := as_account_id(number)) is not None:
-            return [a for a in self._by_number.get(self._numbers_of_ids.get(key, ""), ()) if a.id == key]
+            ours = [a for a in self._by_number.get(self._numbers_of_ids.get(key, ""), ()) if a.id == key]
+            return ours or self._by_number.get(number, ())
         return self._by_number.get(number, ())
 
     def find(self, notification: Notification) -> Account:
