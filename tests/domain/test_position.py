@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.world import ACCOUNT
 from token_engine.domain.entry import CreditDebit, Entry, EntryStatus, ReversalSign, bank_position, signed_amount
 from token_engine.domain.known import KnownMovements
 from token_engine.domain.notification import MessageKind
-from domain.world import ACCOUNT
 
 entries = st.builds(
     Entry,

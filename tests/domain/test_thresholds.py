@@ -39,23 +39,23 @@ policies = st.builds(
 
 def oracle(ledger: Decimal, bank: Decimal, policy: Policy = DEFAULT_POLICY) -> Level:
     """DESIGN 3.1 in fractions, written in the order of its sentences."""
-    l, b = Fraction(ledger), Fraction(bank)
-    if l - b > Fraction(policy.shortfall_tolerance):
+    tokens, b = Fraction(ledger), Fraction(bank)
+    if tokens - b > Fraction(policy.shortfall_tolerance):
         return CRITICAL
     if b < 0:
         return CRITICAL
     if b == 0:
-        return OK if l == 0 else CRITICAL
-    if l == 0:
+        return OK if tokens == 0 else CRITICAL
+    if tokens == 0:
         return CRITICAL
-    deviation = abs(l - b) / b * 100
+    deviation = abs(tokens - b) / b * 100
     steps = (
         (OK, policy.ok_percent, policy.ok_cap),
         (MINOR, policy.minor_percent, policy.minor_cap),
         (SIGNIFICANT, policy.significant_percent, policy.significant_cap),
     )
     for level, percent, cap in steps:
-        if deviation <= Fraction(percent) and (cap is None or abs(l - b) <= Fraction(cap)):
+        if deviation <= Fraction(percent) and (cap is None or abs(tokens - b) <= Fraction(cap)):
             return level
     return CRITICAL
 
