@@ -161,6 +161,26 @@ def test_a_line_takes_no_notification_that_another_line_of_the_report_needs() ->
             assert len(recorded([*order, report("R", *lines)])) == 2
 
 
+@pytest.mark.parametrize("kind", [N, R])
+def test_lines_alike_in_two_parts_of_one_message_are_two_movements_when_notified(kind: MessageKind) -> None:
+    for line, movements in ((SAME, 2 if kind is N else 1), (entry(reference="BNK-1"), 1)):
+        known, recorded_of = KnownMovements(), []
+        for _ in range(2):
+            spoken_of: set[int] | None = set() if kind is N else None
+            for _ in range(2):
+                admission = known.admit(ACCOUNT, [line], kind, "A", spoken_of=spoken_of)
+                recorded_of += admission.new
+        assert len(recorded_of) == movements
+
+
+@pytest.mark.xfail(strict=True, reason="that a report has told of a notified movement is not kept")
+@pytest.mark.parametrize("stated", [entry(booked=1), entry(reference="BNK-2", booked=1)])
+def test_a_later_report_does_not_take_a_bare_notification_that_an_earlier_report_has_explained(stated: Entry) -> None:
+    """The specification's JSON has no dates: without a reference it would explain one line of every day."""
+    first = report("MON", entry(reference="BNK-1" if stated.servicer_reference else None, booked=0))
+    assert len(recorded([note("A", entry()), first, report("TUE", stated)])) == 2
+
+
 # What really happened, and how it was told -------------------------------------------------------------
 
 reals = st.lists(

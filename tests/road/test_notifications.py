@@ -108,6 +108,8 @@ def test_report_lines_alike_but_for_one_date_are_recorded_whenever_they_come(ben
         await road.take(report("R2", today, tomorrow))
         await road.take(report("R3", tomorrow))
         assert await road.position(account) == 1_000_020
+        await road.take(report("R4", line(booked="2025-11-18", value="2025-11-17")))
+        assert await road.position(account) == 1_000_030
 
     bench.void(story)
 

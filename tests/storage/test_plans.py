@@ -48,11 +48,13 @@ SELECT md5('1')::uuid, 1 + n % 20000, CASE WHEN n % 3 = 0 THEN 'camt.052' ELSE '
     CASE WHEN n % 2 = 0 THEN 10 ELSE n END, 'CRDT', 'BOOK', false, CASE WHEN n % 2 = 0 THEN 10 ELSE n END,
     date '2025-01-01' + n % 300, 'CRDT BOOK ref R' || n, 0
 FROM generate_series(1, 200000) n;
-INSERT INTO bank_entry_sightings (account_id, amount, identity, entry_identity, entry_occurrence, message_id, bank_message_id)
+INSERT INTO bank_entry_sightings (account_id, amount, identity, entry_identity, entry_occurrence, message_id,
+    bank_message_id)
 SELECT account_id, amount, 'CRDT BOOK msg ' || id, identity, occurrence, message_id, 'S'
 FROM bank_entries WHERE origin = 'camt.052' AND message_id % 10 = 0;
 INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, status, resolved_at, resolution)
-SELECT gen_random_uuid(), md5((1 + n % 2000)::text)::uuid, 'BALANCE_MISMATCH', CASE WHEN n <= 2000 THEN 'OPEN' ELSE 'RESOLVED' END,
+SELECT gen_random_uuid(), md5((1 + n % 2000)::text)::uuid, 'BALANCE_MISMATCH',
+    CASE WHEN n <= 2000 THEN 'OPEN' ELSE 'RESOLVED' END,
     CASE WHEN n > 2000 THEN now() END, CASE WHEN n > 2000 THEN 'r' END FROM generate_series(1, 10000) n;
 """
 
