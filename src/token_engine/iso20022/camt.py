@@ -59,8 +59,9 @@ def sections(stream: Utf8Stream) -> Iterator[Heading | Entry]:
     except FaultError as fault:
         raise fault.within(walk.place, stream.lines_skipped) from fault
     except etree.XMLSyntaxError as error:
-        reason = " ".join((error.msg or "").split()).replace(" , line", ", line")
-        raise RefusedError("invalid_xml", f"not well-formed: {reason}") from error
+        raise RefusedError(
+            "invalid_xml", f"not well-formed: {' '.join((error.msg or '').split()).replace(' , line', ', line')}"
+        ) from error
     if not walk.messages:
         raise RefusedError(
             "not_a_bank_message",

@@ -27,7 +27,7 @@ _ACCOUNT_NUMBER_LENGTH: Final = 50
 _LEVEL_OF_STATUS: Final = {level.value.upper(): level for level in Level}
 
 
-class NewAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class NewAccount(msgspec.Struct, kw_only=True):
     """What a person says of an account to take on. Balances are decimal strings in major units.
 
     `bank_balance` is what the bank held at `as_of` (default: now): the position starts from it. Without
@@ -132,7 +132,8 @@ async def close(tx: Transaction, name: str, actor: str, now: datetime) -> dict[s
 async def show(tx: Transaction, name: str, now: datetime) -> dict[str, Any] | None:
     """One account by id or number; with a number kept in several currencies, the first of them."""
     key = as_account_id(name)
-    rows = await accounts.listing(tx, key=key, number=None if key else account_number(name), limit=1)
+    rows = await accounts.listing(tx, key=key, limit=1) if key else []
+    rows = rows or await accounts.listing(tx, number=account_number(name), limit=1)
     return (await _views(tx, rows, now))[0] if rows else None
 
 
