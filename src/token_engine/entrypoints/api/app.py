@@ -49,10 +49,6 @@ _ACCOUNT_BODY: Final[dict[str, Any]] = {
 _Actor = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
 _PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
-# At module level: FastAPI resolves annotations by name, and knows no local ones.
-_Actor = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
-_PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
-
 
 def build(rooms: Rooms) -> FastAPI:
     """The application, ready to serve."""
