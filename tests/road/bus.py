@@ -47,7 +47,8 @@ class Bus:
         return (await self.js.publish(subject, raw, timeout=10, headers=named)).seq
 
     async def state(self, stream: str = NOTIFICATIONS) -> ConsumerInfo:
-        return await self.js.consumer_info(stream, CONSUMER)
+        state: ConsumerInfo = await self.js.consumer_info(stream, CONSUMER)
+        return state
 
     async def settled(self, stream: str = NOTIFICATIONS, seconds: float = 30) -> ConsumerInfo:
         """Wait until every message of the stream is acknowledged or terminated."""
