@@ -124,6 +124,16 @@ class Engine:
         [found] = [p for p in psutil.Process(self.process.pid).children() if p.name() == name]
         return found
 
+    def kill_server(self, name: str) -> None:
+        """kill -9 of one of its servers, and wait until the engine has started another."""
+        victim = self.server(name)
+        victim.kill()
+
+        def started() -> bool:
+            return any(p.name() == name and p.pid != victim.pid for p in self.children())
+
+        wait_for(started)
+
     @property
     def database_url(self) -> str:
         return str(self._connections()["database_url"])

@@ -1,17 +1,20 @@
-"""A sender of notifications and a reader of events, on a NATS connection of their own."""
+"""A nats-server of a test's own, a sender of notifications and a reader of events."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import nats
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo
+
+from token_engine.servers import EmbeddedNats
 
 CONSUMER = "token-engine-tier1"
 NOTIFICATIONS = "BANK_NOTIFICATIONS"
@@ -85,6 +88,17 @@ class Bus:
             return found if len(found) >= count else None
 
         return await until(enough, seconds)
+
+
+@contextlib.contextmanager
+def nats_server(home: Path) -> Iterator[EmbeddedNats]:
+    """Never on 4222, where somebody else's clients may come by. Killed, `start` brings it back on its port."""
+    server = EmbeddedNats(home, preferred_port=None)
+    server.start(print)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 async def until(what: Callable[[], Awaitable[_T | None]], seconds: float = 30) -> _T:

@@ -19,7 +19,8 @@ import psycopg
 import pytest
 
 from engine import Engine, notification, wait_for
-from road.bus import SUBJECT, Bus, bus, until
+from road.bus import SUBJECT, Bus, bus, nats_server, until
+from token_engine.servers import EmbeddedNats
 
 MESSAGES = 3_000
 NUMBERS = [f"KILL-{n}" for n in range(5)]
@@ -95,29 +96,33 @@ def balances(engine: Engine) -> dict[str, Decimal]:
 
 @pytest.mark.slow
 def test_nothing_is_lost_and_nothing_counts_twice(tmp_path: Path) -> None:
-    asyncio.run(_kill_everything(tmp_path / "data"))
+    with nats_server(tmp_path / "nats") as server:
+        asyncio.run(_kill_everything(tmp_path / "data", server))
 
 
-async def _kill_everything(data: Path) -> None:
+async def _kill_everything(data: Path, server: EmbeddedNats) -> None:
     messages = traffic(20251118)
-    engine = Engine(data)
+    urls = ("--nats-url", server.url)
+    engine = Engine(data, *urls)
     try:
         for number in NUMBERS:
             engine.create_account(number, ledger_balance=str(OPENING), bank_balance=str(OPENING))
-        # On the engine's own nats-server, which comes back on the same port.
-        async with bus(engine.nats_url) as sender:
+        async with bus(server.url) as sender:
             publisher = Publisher(sender, messages)
             sending = asyncio.create_task(publisher.run())
 
             await publisher.reached(0.1)
             await asyncio.to_thread(engine.kill)
-            engine = await asyncio.to_thread(Engine, data)
+            engine = await asyncio.to_thread(Engine, data, *urls)
 
             await publisher.reached(0.3)
-            await asyncio.to_thread(kill_and_await, engine, "nats-server")
+            assert server.pid
+            psutil.Process(server.pid).kill()
+            await asyncio.to_thread(wait_for, lambda: not server.alive())
+            await asyncio.to_thread(server.start, print)
 
             await publisher.reached(0.5)
-            await asyncio.to_thread(kill_and_await, engine, "postgres")
+            await asyncio.to_thread(engine.kill_server, "postgres")
 
             for share in (0.6, 0.65, 0.7):
                 await publisher.reached(share)
@@ -135,12 +140,6 @@ async def _kill_everything(data: Path) -> None:
         assert engine.stop() == 0
     finally:
         engine.__exit__()
-
-
-def kill_and_await(engine: Engine, name: str) -> None:
-    victim = engine.server(name)
-    victim.kill()
-    wait_for(lambda: any(p.name() == name and p.pid != victim.pid for p in engine.children()), 30)
 
 
 async def check(engine: Engine, sender: Bus, messages: list[bytes]) -> None:

@@ -16,14 +16,15 @@ from nats.js.errors import NotFoundError
 
 from api.bank import camt054, entry, section
 from engine import V1, Engine, notification
-from road.bus import CONSUMER, EVENTS, NOTIFICATIONS, Bus, bus, until
+from road.bus import CONSUMER, EVENTS, NOTIFICATIONS, Bus, bus, nats_server, until
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with Engine(tmp_path_factory.mktemp("door") / "data") as running:
+    home = tmp_path_factory.mktemp("door")
+    with nats_server(home / "nats") as nats, Engine(home / "data", "--nats-url", nats.url) as running:
         yield running
 
 

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -91,6 +93,27 @@ def test_from_the_first_run_to_the_fourth(tmp_path: Path) -> None:
     assert not [secret for secret in secrets if secret in logs]
     assert "Traceback" not in logs
     assert "WARNING" not in logs
+
+
+def recorded(engine: Engine, message: dict[str, Any]) -> bool:
+    return engine.send(message).status_code in (200, 201)
+
+
+def test_servers_that_die_are_started_again(tmp_path: Path) -> None:
+    with Engine(tmp_path / "data") as engine:
+        urls = engine.database_url, engine.nats_url
+        engine.create_account("AGAIN", ledger_balance="0", bank_balance="0")
+        for turn, name in enumerate(("nats-server", "postgres"), 1):
+            engine.kill_server(name)
+            # The door says 503 while it cannot record, and records as soon as it can.
+            message = notification(f"AGAIN-{turn}", "AGAIN", "1.00")
+            wait_for(partial(recorded, engine, message))
+        assert engine.balance("AGAIN") == "2.00"
+        wait_for(lambda: "token_engine_outbox_events 0" in engine.http.get("/metrics").text)
+        assert "INFO NATS is back on port" in engine.log
+        assert "INFO PostgreSQL is back on port" in engine.log
+        assert (engine.database_url, engine.nats_url) == urls
+        assert engine.stop() == 0
 
 
 def test_a_stop_in_the_middle_of_the_first_start(tmp_path: Path) -> None:
