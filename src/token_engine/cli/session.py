@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -81,4 +82,10 @@ def show(rows: list[dict[str, Any]], columns: dict[str, str], *, as_json: bool) 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+    match value:
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}"
+        case Decimal():
+            return f"{value.normalize():f}"
+        case _:
+            return str(value)

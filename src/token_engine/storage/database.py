@@ -52,7 +52,7 @@ class Database:
             timeout=10,
             configure=_configure,
             check=AsyncConnectionPool.check_connection,
-            kwargs={"autocommit": True, "application_name": "token-engine"},
+            kwargs={"autocommit": True, "application_name": "token-engine", "connect_timeout": 5},
         )
 
     async def open(self) -> None:
@@ -72,7 +72,7 @@ class Database:
     async def connection_of_its_own(self) -> AsyncIterator[AsyncConnection[Any]]:
         """A connection in autocommit that is not pooled: a lock taken on it goes when it is closed."""
         async with await AsyncConnection.connect(
-            self.url, autocommit=True, application_name="token-engine relay"
+            self.url, autocommit=True, application_name="token-engine relay", connect_timeout=5
         ) as connection:
             register(connection)
             yield connection
@@ -80,7 +80,7 @@ class Database:
     async def connect_for_the_road(self) -> AsyncConnection[Any]:
         """A connection of one's own whose plans are pinned to index look-ups."""
         connection = await AsyncConnection.connect(
-            self.url, autocommit=True, application_name="token-engine road", prepare_threshold=0
+            self.url, autocommit=True, application_name="token-engine road", prepare_threshold=0, connect_timeout=5
         )
         register(connection)
         for statement in _PINNED_PLANS:

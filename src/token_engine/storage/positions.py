@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec import structs
 from psycopg import AsyncCursor
 
 from token_engine.domain.account import Account, OpenDiscrepancy
@@ -164,3 +165,8 @@ async def append_audit(tx: Transaction, rows: Sequence[AuditRow]) -> None:
 async def all_policies(tx: Transaction) -> dict[str, Policy]:
     """Every policy there is, by scope."""
     return await policies_from(await tx.execute(_sql.all_policies))
+
+
+async def save_policy(tx: Transaction, scope: str, policy: Policy) -> None:
+    """Set the policy of a scope."""
+    await tx.execute(_sql.save_policy, {"scope": scope, **structs.asdict(policy)})

@@ -74,3 +74,14 @@ SELECT * FROM unnest(%s::timestamptz[], %s::varchar[], %s::varchar[], %s::uuid[]
 SELECT scope, ok_percent, minor_percent, significant_percent, shortfall_tolerance, ok_cap, minor_cap,
     significant_cap, stale_after
 FROM threshold_policies
+
+-- name: save_policy
+INSERT INTO threshold_policies (scope, ok_percent, minor_percent, significant_percent, shortfall_tolerance,
+    ok_cap, minor_cap, significant_cap, stale_after)
+VALUES (%(scope)s, %(ok_percent)s, %(minor_percent)s, %(significant_percent)s, %(shortfall_tolerance)s,
+    %(ok_cap)s, %(minor_cap)s, %(significant_cap)s, %(stale_after)s)
+ON CONFLICT (scope) DO UPDATE SET
+    ok_percent = excluded.ok_percent, minor_percent = excluded.minor_percent,
+    significant_percent = excluded.significant_percent, shortfall_tolerance = excluded.shortfall_tolerance,
+    ok_cap = excluded.ok_cap, minor_cap = excluded.minor_cap, significant_cap = excluded.significant_cap,
+    stale_after = excluded.stale_after

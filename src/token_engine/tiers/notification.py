@@ -8,8 +8,10 @@ A batch of n does exactly what n batches of one would do: each message sees what
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import structs
 
@@ -28,6 +30,7 @@ from token_engine.tiers.acceptance import Directory, as_account_id
 from token_engine.tiers.decision import Decision
 from token_engine.tiers.delivery import Delivery
 
+_LARGE: Final = 256 * 1024
 Reading = tuple[Notification, ...] | Refusal
 
 
@@ -37,12 +40,19 @@ async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime) -> l
     Nothing is visible, and no receipt true, before the caller commits. Expected outcomes are receipts;
     an exception means that the whole batch was lost and may be tried again.
     """
-    readings: list[Reading] = [d.refused or read_message(d.raw) for d in batch]
+    readings = [d.refused or await _read(d) for d in batch]
     directory = await _lock(tx, readings)
     decision = await _load(tx, batch, readings, directory, now)
     receipts = [decision.settle(d, reading) for d, reading in zip(batch, readings, strict=True)]
     await decision.write(tx)
     return receipts
+
+
+async def _read(delivery: Delivery) -> Reading:
+    """Read the bytes; large ones beside the event loop, so that other doors are answered meanwhile."""
+    if delivery.size < _LARGE:
+        return read_message(delivery.raw)
+    return await asyncio.to_thread(read_message, delivery.raw)
 
 
 async def _lock(tx: Transaction, readings: Sequence[Reading]) -> Directory:
