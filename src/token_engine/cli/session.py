@@ -56,12 +56,14 @@ class unreachable_is_exit_2:  # noqa: N801  reads as what it does
                 _fail("The database does not answer: is the engine running?", error)
             case psycopg.errors.UndefinedTable():
                 _fail("The database has no schema yet: run `token-engine migrate`.", None)
+            case psycopg.ProgrammingError():
+                _fail("The database cannot be used.", error)
             case MigrationError():
                 _fail(str(error), None)
 
 
 def _fail(message: str, error: BaseException | None) -> None:
-    typer.echo(f"{message} ({str(error).strip()})" if error else message, err=True)
+    typer.echo(f"{message} ({' '.join(str(error).split())})" if error else message, err=True)
     raise typer.Exit(2)
 
 

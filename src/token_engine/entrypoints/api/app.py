@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
-from token_engine.domain.refusal import Refusal
+from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.entrypoints.api import envelope, intake, questions
 from token_engine.entrypoints.api.page import page
 from token_engine.entrypoints.api.rooms import Rooms
@@ -45,6 +45,9 @@ _ACCOUNT_BODY: Final[dict[str, Any]] = {
         "content": {"application/json": {"schema": msgspec.json.schema_components([accounts.NewAccount])[0][0]}},
     }
 }
+# Here and not where they are used: FastAPI looks up the names of annotations in the module only.
+_Actor = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
+_PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
 # At module level: FastAPI resolves annotations by name, and knows no local ones.
 _Actor = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
@@ -111,12 +114,14 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
     async def create(request: Request, actor: _Actor = "api") -> Response:
         """Take an account on."""
         try:
-            wanted = msgspec.json.decode(await request.body(), type=accounts.NewAccount)
+            wanted = msgspec.json.decode(await intake.small_body(request), type=accounts.NewAccount)
         except msgspec.ValidationError as wrong:
             _, _, place = str(wrong).partition(" - at `$.")
             return envelope.error(422, Refusal("invalid_account", str(wrong), place.rstrip("`") or None))
         except msgspec.DecodeError as wrong:
             return envelope.error(422, Refusal("invalid_json", str(wrong)))
+        except RefusedError as wrong:
+            return envelope.error(413, wrong.refusal)
         async with rooms.database.transaction() as tx:
             made = await accounts.create(tx, wanted, actor, rooms.clock())
         if isinstance(made, Refusal):
@@ -125,7 +130,7 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
 
     @app.get(f"{_V1}/accounts", tags=["accounts"])
     async def listing(
-        limit: Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)] = 100,
+        limit: _PageSize = 100,
         after: Annotated[str | None, Query(description="NUMBER/CURRENCY of the last account seen")] = None,
     ) -> Response:
         """Accounts with position and verdict, in the order of their numbers."""
@@ -181,13 +186,19 @@ def _errors(app: FastAPI) -> None:
     async def refused(_: Request, wrong: HTTPException) -> Response:
         words = {404: "not_found", 405: "method_not_allowed"}
         code = words.get(wrong.status_code, "http_error")
-        return envelope.error(wrong.status_code, Refusal(code, str(wrong.detail)))
+        answer = envelope.error(wrong.status_code, Refusal(code, str(wrong.detail)))
+        answer.headers.update(wrong.headers or {})  # a 405 says what is allowed
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, wrong: RequestValidationError) -> Response:
         first = wrong.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:]) or None
         return envelope.error(422, Refusal("invalid_request", f"{field}: {first['msg']}", field))
+
+    @app.exception_handler(psycopg.DataError)
+    async def unfit(_: Request, __: Exception) -> Response:
+        return envelope.error(422, Refusal("invalid_request", "a value holds NUL, or is too large for any row"))
 
     @app.exception_handler(psycopg.OperationalError)
     @app.exception_handler(psycopg_pool.PoolTimeout)
