@@ -156,8 +156,13 @@ def test_a_delivery_on_which_the_engine_fails_spoils_no_other(migrated: str, mon
 
 
 @pytest.mark.parametrize(
-    "error", ["RAISE EXCEPTION 'no'", "PERFORM 1 / 0", "RAISE EXCEPTION USING ERRCODE = 'unique_violation'",
-     "RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded'"]
+    "error",
+    [
+        "RAISE EXCEPTION 'no'",
+        "PERFORM 1 / 0",
+        "RAISE EXCEPTION USING ERRCODE = 'unique_violation'",
+        "RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded'",
+    ],
 )
 def test_a_delivery_that_the_database_refuses_spoils_no_other(migrated: str, error: str) -> None:
     async def story() -> None:
