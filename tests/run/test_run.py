@@ -105,16 +105,16 @@ def test_a_stop_in_the_middle_of_the_first_start(tmp_path: Path) -> None:
 
 def test_a_stop_while_a_client_hangs_on(tmp_path: Path) -> None:
     """An open connection, and a request that never ends, hold nobody up for long."""
-    with Engine(tmp_path / "data") as engine:
-        with (
-            socket.create_connection(("127.0.0.1", engine.port)) as idle,
-            socket.create_connection(("127.0.0.1", engine.port)) as slow,
-        ):
-            idle.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            idle.recv(100)
-            head = f"POST {V1}/reconciliation/camt054 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{{"
-            slow.sendall(head.encode())
-            assert engine.stop(seconds=20) == 0
+    with (
+        Engine(tmp_path / "data") as engine,
+        socket.create_connection(("127.0.0.1", engine.port)) as idle,
+        socket.create_connection(("127.0.0.1", engine.port)) as slow,
+    ):
+        idle.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.recv(100)
+        head = f"POST {V1}/reconciliation/camt054 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{{"
+        slow.sendall(head.encode())
+        assert engine.stop(seconds=20) == 0
 
 
 def test_the_api_s_port_is_taken(tmp_path: Path, taken: int) -> None:

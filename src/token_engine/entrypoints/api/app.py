@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 import psycopg
@@ -46,12 +46,12 @@ _ACCOUNT_BODY: Final[dict[str, Any]] = {
     }
 }
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
-_Actor = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
-_PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
+_Actor: TypeAlias = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
+_PageSize: TypeAlias = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
 # At module level: FastAPI resolves annotations by name, and knows no local ones.
-_Actor = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
-_PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
+_Actor: TypeAlias = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
+_PageSize: TypeAlias = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
 
 def build(rooms: Rooms) -> FastAPI:
