@@ -27,7 +27,7 @@ _ACCOUNT_NUMBER_LENGTH: Final = 50
 _LEVEL_OF_STATUS: Final = {level.value.upper(): level for level in Level}
 
 
-class NewAccount(msgspec.Struct, kw_only=True):
+class NewAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a person says of an account to take on. Balances are decimal strings in major units.
 
     `bank_balance` is what the bank held at `as_of` (default: now): the position starts from it. Without

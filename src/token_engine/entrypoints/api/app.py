@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final
 
 import msgspec
 import psycopg
@@ -42,16 +42,12 @@ _NEW_ACCOUNT_SCHEMA: Final = msgspec.json.schema_components([accounts.NewAccount
 _ACCOUNT_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": msgspec.json.schema_components([accounts.NewAccount])[0][0]}},
+        "content": {"application/json": {"schema": _NEW_ACCOUNT_SCHEMA}},
     }
 }
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
-_Actor: TypeAlias = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
-_PageSize: TypeAlias = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
-
-# At module level: FastAPI resolves annotations by name, and knows no local ones.
-_Actor: TypeAlias = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
-_PageSize: TypeAlias = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
+_Actor = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
+_PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
 
 def build(rooms: Rooms) -> FastAPI:
