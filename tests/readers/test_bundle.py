@@ -23,8 +23,8 @@ def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -
     return file.getvalue()
 
 
-def refused(raw: bytes) -> Refusal:
-    got = unbundle(raw, "in.zip")
+def refused(raw: bytes, expanded_bytes: int = bundle.EXPANDED_BYTES) -> Refusal:
+    got = unbundle(raw, "in.zip", expanded_bytes)
     assert isinstance(got, Refusal), got
     return got
 
@@ -79,15 +79,14 @@ def test_a_directory_of_millions_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, lambda raw: zipped({"a.xml": raw})])
-def test_expansion_stops_at_the_cap(pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "EXPANDED_BYTES", 1_000_000)
-    assert isinstance(unbundle(pack(bytes(1_000_000)), "in.zip"), list)
-    assert refused(pack(bytes(1_000_001))).code == "too_large"
+def test_expansion_stops_at_the_cap(pack: Callable[[bytes], bytes]) -> None:
+    assert isinstance(unbundle(pack(bytes(1_000_000)), "in.zip", 1_000_000), list)
+    assert refused(pack(bytes(1_000_001)), 1_000_000).code == "too_large"
 
 
-def test_the_cap_is_of_all_members_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "EXPANDED_BYTES", 1_000_000)
-    assert refused(zipped({f"{n}.xml": bytes(300_000) for n in range(4)})).field == "in.zip/3.xml"
+def test_the_cap_is_of_all_members_together() -> None:
+    raw = zipped({f"{n}.xml": bytes(300_000) for n in range(4)})
+    assert refused(raw, 1_000_000).field == "in.zip/3.xml"
 
 
 def test_a_declared_size_is_not_believed() -> None:

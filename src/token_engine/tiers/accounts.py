@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -177,9 +177,7 @@ async def summary(tx: Transaction, now: datetime) -> dict[str, Any]:
     """The specification's summary ("Monitoring"). Stale and Unknown accounts count as neither ok nor
     mismatch; they show in their own fields and keep health below 100 %.
     """
-    policies = await positions.all_policies(tx)
-    stale_after: timedelta = _policy(policies, "").stale_after
-    counts = await accounts.counts(tx, now - stale_after)
+    counts = await accounts.counts(tx, now, DEFAULT_POLICY.stale_after)
     severities = await accounts.open_discrepancies(tx)
     total = counts["total"]
     percentage = round(100 * counts["ok"] / total, 2) if total else 100.0  # a share of accounts, not money
