@@ -142,9 +142,13 @@ async def record(
         )
         await tx.execute(_AUDIT, [now, "discrepancy_resolved", account, message, text])
     if after is not before:
-        flags = {"circuit_breaker_active": after is Breaker.OPEN, "payouts_suspended": after is not Breaker.CLOSED}
+        flags = {
+            "circuit_breaker_active": after is Breaker.OPEN,
+            "payouts_suspended": after is not Breaker.CLOSED,
+        }
         await tx.execute(
-            "UPDATE emi_accounts SET metadata = metadata || %s WHERE id = %s", [_encode(flags).decode(), account]
+            "UPDATE emi_accounts SET metadata = metadata || %s WHERE id = %s",
+            [_encode(flags).decode(), account],
         )
         await tx.execute(
             "INSERT INTO circuit_breaker_steps (account_id, from_state, to_state, cause, message_id, actor, at)"
@@ -196,7 +200,11 @@ class Body(BaseModel):
 def http(database_url: str) -> FastAPI:
     """The same behind FastAPI: one transaction per request."""
     pool = AsyncConnectionPool(
-        database_url, min_size=16, max_size=16, open=False, kwargs={"autocommit": True, "prepare_threshold": 0}
+        database_url,
+        min_size=16,
+        max_size=16,
+        open=False,
+        kwargs={"autocommit": True, "prepare_threshold": 0},
     )
 
     @asynccontextmanager

@@ -102,7 +102,9 @@ class Process:
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self._log = log
         with log.open("wb") as output:
-            self._child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=_environment())
+            self._child = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=_environment()
+            )
         self.pid = self._child.pid
 
     def check(self) -> None:

@@ -103,7 +103,9 @@ def check(url: str, workload: Workload) -> None:
     with psycopg.connect(url) as connection:
         states = dict(connection.execute("SELECT state, count(*) FROM bank_messages GROUP BY 1").fetchall())
         assert states == {"RECORDED": workload.messages}, f"messages by state: {states}"
-        stored = connection.execute("SELECT count(*), count(DISTINCT message_id) FROM bank_entries").fetchone()
+        stored = connection.execute(
+            "SELECT count(*), count(DISTINCT message_id) FROM bank_entries"
+        ).fetchone()
         assert stored == (workload.messages, workload.messages), f"entries, and their messages: {stored}"
         held = dict(connection.execute("SELECT account_number, bank_reported_balance FROM emi_accounts"))
         expected = workload.positions()
