@@ -40,11 +40,15 @@ class Discrepancy(msgspec.Struct):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What a judgement rests on: which message, of which kind, when. `at` has a time zone."""
+    """What a judgement rests on. `at` is when it is judged (with a time zone); `fresh` says that the bank
+    has just spoken, as against judging again what it said before.
+    """
 
+    tier: str
     source_system: str
     source_reference: str
     at: datetime
+    fresh: bool = True
 
 
 class Standing:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
+from functools import partial
+from io import BufferedReader, BytesIO
 from typing import Final
 
 from token_engine.domain.entry import Entry
 from token_engine.domain.notification import Heading, Notification
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.iso20022 import camt, notification_json
+from token_engine.iso20022 import bundle, camt, notification_json
 from token_engine.iso20022.sniff import Form, form_of
 from token_engine.iso20022.utf8 import Readable, Utf8Stream
 
 JSON_BYTES: Final = 1024 * 1024
 """The JSON form carries one entry; a larger text is not one."""
+CHUNK_BYTES: Final = 65_536
 
 
 def read_message(raw: bytes) -> tuple[Notification, ...] | Refusal:
@@ -28,6 +30,20 @@ def read_message(raw: bytes) -> tuple[Notification, ...] | Refusal:
         return _gather(sections(BytesIO(raw)))
     except RefusedError as error:
         return error.refusal
+
+
+def unbundle(raw: bytes, name: str) -> list[tuple[str, bytes]] | Refusal:
+    """The messages in a zip or gzip bundle, with their paths; `[(name, raw)]` itself where it is none."""
+    if not bundle.is_bundle(raw[:4]):
+        return [(name, raw)]
+    try:
+        found = [
+            (path, b"".join(iter(partial(member.read, CHUNK_BYTES), b"")))
+            for path, member in bundle.members(BufferedReader(BytesIO(raw)), name)
+        ]
+    except RefusedError as error:
+        return error.refusal
+    return found or Refusal("bundle_refused", f"{name}: the bundle is empty", name)
 
 
 def sections(source: Readable) -> Iterator[Heading | Entry]:

@@ -32,9 +32,14 @@ class Utf8Stream:
         self._source = source
         self._decoder = None if codec == "utf-8" else codecs.getincrementaldecoder(codec)("strict")
         self._kept = 0
-        text = self._utf8(head[mark:], final=not head)
-        self._pending = text.lstrip(b" \t\r\n")
-        self.lines_skipped = text[: len(text) - len(self._pending)].count(b"\n")
+        self._pending = b""
+        self.lines_skipped = 0
+        head = head[mark:]
+        while head and not self._pending:
+            text = self._utf8(head, final=False)
+            self._pending = text.lstrip(b" \t\r\n")
+            self.lines_skipped += text[: len(text) - len(self._pending)].count(b"\n")
+            head = b"" if self._pending else _read_up_to(source, HEAD_BYTES)
         self.opening = self._pending.decode("utf-8", "replace")
 
     def read(self, size: int = -1, /) -> bytes:

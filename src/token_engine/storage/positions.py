@@ -120,7 +120,7 @@ async def save(tx: Transaction, standings: Sequence[Standing]) -> None:
             s.bank - s.account.ledger,
             s.level.value.upper(),
             s.evidence.source_system,
-            s.evidence.at,
+            s.evidence.at if s.evidence.fresh else None,
         )
         for s in standings
         if s.level is not None and s.evidence is not None
@@ -155,3 +155,8 @@ async def append_events(tx: Transaction, rows: Sequence[EventRow]) -> None:
 async def append_audit(tx: Transaction, rows: Sequence[AuditRow]) -> None:
     """Append to the audit log."""
     await tx.execute(_sql.insert_audit, [Column(c) for c in zip(*rows, strict=True)])
+
+
+async def all_policies(tx: Transaction) -> dict[str, Policy]:
+    """Every policy there is, by scope."""
+    return await policies_from(await tx.execute(_sql.all_policies))

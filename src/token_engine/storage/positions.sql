@@ -30,7 +30,8 @@ FROM threshold_policies WHERE scope = ANY (%s::varchar[])
 -- name: save
 UPDATE emi_accounts a SET
     bank_reported_balance = k.bank, reconciliation_difference = k.difference, reconciliation_status = k.status,
-    reconciliation_source = k.source, last_reconciliation_at = k.at
+    reconciliation_source = k.source,
+    last_reconciliation_at = coalesce(k.at, a.last_reconciliation_at)
 FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[], %s::timestamptz[])
     AS k (id, bank, difference, status, source, at)
 WHERE a.id = k.id
@@ -69,3 +70,8 @@ SELECT * FROM unnest(%s::varchar[], %s::varchar[], %s::text[])
 -- name: insert_audit
 INSERT INTO audit_log (at, actor, action, account_id, message_id, details)
 SELECT * FROM unnest(%s::timestamptz[], %s::varchar[], %s::varchar[], %s::uuid[], %s::bigint[], %s::jsonb[])
+
+-- name: all_policies
+SELECT scope, ok_percent, minor_percent, significant_percent, shortfall_tolerance, ok_cap, minor_cap,
+    significant_cap, stale_after
+FROM threshold_policies

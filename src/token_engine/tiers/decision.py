@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
-from uuid import UUID, uuid4
+from typing import Final
+from uuid import uuid4
 
 import msgspec
 
@@ -17,17 +17,16 @@ from token_engine.domain.money import EXACT
 from token_engine.domain.notification import Heading, MessageKind, Notification
 from token_engine.domain.receipt import AlreadyRecorded, Judgement, Receipt, Recorded, Rejected
 from token_engine.domain.refusal import Refusal
-from token_engine.domain.standing import BreakerStep, Discrepancy, Evidence, Standing
-from token_engine.storage import entries, messages, positions
+from token_engine.domain.standing import Evidence, Standing
+from token_engine.storage import entries, messages
 from token_engine.storage.database import Transaction
 from token_engine.storage.entries import EntryRow, SightingRow
 from token_engine.storage.messages import KnownMessage, Settled
-from token_engine.storage.positions import AuditRow, EventRow, StepRow
 from token_engine.tiers import events
 from token_engine.tiers.acceptance import Directory, accept, check_position_fits
+from token_engine.tiers.changes import Changes
 from token_engine.tiers.delivery import Delivery
 
-_ENGINE: Final = "engine"
 _SOURCE: Final = {
     MessageKind.NOTIFICATION: "CAMT_054",
     MessageKind.REPORT: "CAMT_052",
@@ -52,14 +51,11 @@ class Decision:
         self._movements = movements
         self._ids = iter(message_ids)
         self._now = now
-        self._standings: dict[UUID, Standing] = {}
         self._seen: dict[bytes, Receipt] = {}
         self._settled: list[Settled] = []
         self._entries: list[EntryRow] = []
         self._sightings: list[SightingRow] = []
-        self._steps: list[StepRow] = []
-        self._events: list[EventRow] = []
-        self._audit: list[AuditRow] = []
+        self._changes = Changes(now)
 
     def settle(self, delivery: Delivery, reading: tuple[Notification, ...] | Refusal) -> Receipt:
         """Decide one message: recorded, recorded already, or rejected."""
@@ -84,7 +80,7 @@ class Decision:
         accounts = accept(reading, self._directory, delivery.source, self._now)
         if isinstance(accounts, Refusal):
             return self._reject(delivery, kept_as, message_id, accounts)
-        standings = [self._standing(account) for account in accounts]
+        standings = [self._changes.standing(account) for account in accounts]
         for notification, standing in zip(reading, standings, strict=True):
             if overflow := check_position_fits(standing.bank, notification.entries):
                 return self._reject(delivery, kept_as, message_id, overflow)
@@ -107,10 +103,11 @@ class Decision:
                 judgements.append(standing.judgement())
                 continue
             news = True
-            evidence = Evidence(_SOURCE[heading.kind], heading.message_id, self._now)
+            evidence = Evidence("tier1", _SOURCE[heading.kind], heading.message_id, self._now)
             judgement, moved = standing.take(change, len(admission.new), evidence, uuid4())
             judgements.append(judgement)
-            self._announce(delivery, kept_as, number, heading, judgement, moved)
+            event_id = f"{delivery.digest.hex()[:32]}.{number}"
+            self._changes.judged(judgement, moved, evidence, event_id, kept_as)
         answer = tuple(judgements)
         self._settled.append(
             _settled(delivery, kept_as, self._now, "RECORDED", message_id,
@@ -145,59 +142,16 @@ class Decision:
             )  # fmt: skip
         return total
 
-    def _announce(
-        self, delivery: Delivery, kept_as: int, number: int, heading: Heading,
-        judgement: Judgement, moved: BreakerStep | None,
-    ) -> None:  # fmt: skip
-        key = f"{delivery.digest.hex()[:32]}.{number}"
-        subject = events.tier1_subject(judgement.threshold_level)
-        self._events.append(events.event(subject, key, self._now, heading.message_id, judgement))
-        if moved is None:
-            return
-        cause = f"{_SOURCE[heading.kind]} {heading.message_id} judged {moved.level}"[:140]
-        self._events.append(
-            events.event(
-                events.BREAKER[moved.after], f"{key}.breaker", self._now, heading.message_id, judgement
-            )
-        )
-        self._steps.append(
-            StepRow(moved.account_id, moved.before, moved.after, cause, kept_as, _ENGINE, self._now)
-        )
-        self._note(
-            f"breaker_{moved.after}", moved.account_id, kept_as, {"from": moved.before, "cause": cause}
-        )
-
     def _reject(self, delivery: Delivery, kept_as: int, message_id: str | None, refusal: Refusal) -> Receipt:
         self._settled.append(_settled(delivery, kept_as, self._now, "REJECTED", message_id, refusal=refusal))
-        data = {"kept_as": kept_as, "door": delivery.door, "source": delivery.source, "refusal": refusal}
-        self._events.append(
-            events.event(
-                events.MESSAGE_REJECTED, f"{delivery.digest.hex()[:32]}.rejected", self._now, message_id, data
-            )
-        )
-        self._note("message_rejected", None, kept_as, {"code": refusal.code, "field": refusal.field})
+        event_id = f"{delivery.digest.hex()[:32]}.rejected"
+        content = {"kept_as": kept_as, "door": delivery.door, "source": delivery.source, "refusal": refusal}
+        self._changes.announce(events.MESSAGE_REJECTED, event_id, message_id, content)
+        self._changes.note("message_rejected", None, kept_as, {"code": refusal.code, "field": refusal.field})
         return Rejected(kept_as, message_id, refusal)
-
-    def _note(
-        self, action: str, account_id: UUID | None, kept_as: int | None, details: dict[str, Any]
-    ) -> None:
-        self._audit.append(
-            AuditRow(self._now, _ENGINE, action, account_id, kept_as, _encode(details).decode())
-        )
-
-    def _standing(self, account: Account) -> Standing:
-        standing = self._standings.get(account.id)
-        if standing is None:
-            standing = self._standings[account.id] = Standing(account)
-        return standing
 
     async def write(self, tx: Transaction) -> None:
         """All rows of the batch, in one round trip."""
-        standings = list(self._standings.values())
-        discrepancies = [d for s in standings for d in s.discrepancies.values()]
-        for d in discrepancies:
-            self._note_discrepancy(d)
-        breakers = [(s.account.id, s.breaker.value) for s in standings if s.breaker is not s.account.breaker]
         async with tx.pipeline():
             if self._settled:
                 await messages.settle(tx, self._settled)
@@ -205,30 +159,7 @@ class Decision:
                 await entries.insert(tx, self._entries)
             if self._sightings:
                 await entries.insert_sightings(tx, self._sightings)
-            await positions.save(tx, standings)
-            if self._steps:
-                await positions.save_breakers(tx, breakers, self._steps)
-            if discrepancies:
-                await positions.save_discrepancies(tx, discrepancies)
-            if self._events:
-                await positions.append_events(tx, self._events)
-            if self._audit:
-                await positions.append_audit(tx, self._audit)
-
-    def _note_discrepancy(self, d: Discrepancy) -> None:
-        """Opening and resolving are changes of state; what happens between them is in the row."""
-        details = {
-            "discrepancy": str(d.id),
-            "ledger": str(d.ledger),
-            "bank": str(d.bank),
-            "severity": d.severity,
-        }
-        for happened, action in (
-            (d.opened_now, "discrepancy_opened"),
-            (d.resolution, "discrepancy_resolved"),
-        ):
-            if happened:
-                self._note(action, d.account_id, None, details)
+            await self._changes.write(tx)
 
 
 class _Answer(msgspec.Struct, frozen=True):

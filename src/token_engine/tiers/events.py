@@ -11,8 +11,6 @@ from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
 from token_engine.storage.positions import EventRow
 
-TIER1_OK: Final = "reconciliation.tier1.ok"
-TIER1_MISMATCH: Final = "reconciliation.tier1.mismatch"
 MESSAGE_REJECTED: Final = "reconciliation.message.rejected"
 
 BREAKER: Final[dict[Breaker, str]] = {
@@ -33,13 +31,13 @@ class _Event(msgspec.Struct):
     data: Any
 
 
-def tier1_subject(level: Level) -> str:
-    """Ok, or a mismatch of any size."""
-    return TIER1_OK if level is Level.OK else TIER1_MISMATCH
+def judged(tier: str, level: Level) -> str:
+    """`reconciliation.tier1.ok`, or a mismatch of any size."""
+    return f"reconciliation.{tier}.{'ok' if level is Level.OK else 'mismatch'}"
 
 
-def event(subject: str, event_id: str, at: datetime, message_id: str | None, data: Any) -> EventRow:
+def event(subject: str, event_id: str, at: datetime, message_id: str | None, content: Any) -> EventRow:
     """An event about the bank message `message_id`, at `at` (with a time zone). `event_id` lets
     JetStream drop a second copy.
     """
-    return EventRow(event_id, subject, _encode(_Event(event_id, subject, at, message_id, data)).decode())
+    return EventRow(event_id, subject, _encode(_Event(event_id, subject, at, message_id, content)).decode())

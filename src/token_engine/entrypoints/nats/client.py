@@ -1,0 +1,41 @@
+"""A NATS connection that never gives up."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import nats
+from nats.aio.client import Client
+
+from token_engine.telemetry.logs import logger
+
+_log = logger()
+
+
+async def connect(url: str, reconnected: Callable[[], None]) -> Client:
+    """Connect to `url`; from then on reconnect for ever, calling `reconnected` each time.
+
+    Raises nats.errors.NoServersError if the first connection fails.
+    """
+
+    async def on_disconnect() -> None:
+        _log.warning("NATS connection lost; reconnecting")
+
+    async def on_reconnect() -> None:
+        _log.info("NATS connection is back")
+        reconnected()
+
+    async def on_error(error: Exception) -> None:
+        _log.warning("NATS", error=f"{type(error).__name__}: {error}".strip())
+
+    handlers: dict[str, Callable[..., Awaitable[None]]] = {
+        "disconnected_cb": on_disconnect,
+        "reconnected_cb": on_reconnect,
+        "error_cb": on_error,
+    }
+    first = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=3, allow_reconnect=False)
+    await first.close()
+    return await nats.connect(
+        url, name="token-engine", connect_timeout=5, max_reconnect_attempts=-1, reconnect_time_wait=0.5,
+        **handlers,
+    )  # fmt: skip

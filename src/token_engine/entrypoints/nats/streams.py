@@ -1,0 +1,81 @@
+"""The JetStream streams and the consumer that the engine needs, made if they are missing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig,
+)
+from nats.js.errors import NotFoundError
+
+NOTIFICATIONS_STREAM: Final = "BANK_NOTIFICATIONS"
+EVENTS_STREAM: Final = "TOKEN_ENGINE_EVENTS"
+EVENTS_SUBJECTS: Final = "reconciliation.>"
+CONSUMER: Final = "token-engine-tier1"
+
+NOTIFICATION_SUBJECTS: Final = (
+    "iso20022.camt.054",
+    "bank.notifications.credit",
+    "bank.notifications.debit",
+    "token_engine.notifications",
+)
+"""DelTran's subjects, and our own for a bank's messages as they are (XML, JSON or bundles)."""
+
+_DAY: Final = 24 * 3600
+ACK_WAIT_SECONDS: Final = 60
+
+
+async def ensure_notification_streams(js: JetStreamContext) -> dict[str, list[str]]:
+    """The streams that hold the notification subjects, with those subjects.
+
+    A subject that some stream holds already (DelTran's own) is consumed there, since JetStream lets no
+    two streams hold one; the rest go to ours. Messages stay 30 days after they are recorded.
+    """
+    held: dict[str, list[str]] = {}
+    free: list[str] = []
+    for subject in NOTIFICATION_SUBJECTS:
+        try:
+            held.setdefault(await js.find_stream_name_by_subject(subject), []).append(subject)
+        except NotFoundError:
+            free.append(subject)
+    if free:
+        subjects = held.pop(NOTIFICATIONS_STREAM, []) + free
+        config = StreamConfig(
+            name=NOTIFICATIONS_STREAM, subjects=subjects, storage=StorageType.FILE, duplicate_window=120,
+            retention=RetentionPolicy.LIMITS, discard=DiscardPolicy.OLD, max_age=30 * _DAY,
+        )  # fmt: skip
+        if len(subjects) > len(free):
+            await js.update_stream(config)
+        else:
+            await js.add_stream(config)
+        held[NOTIFICATIONS_STREAM] = subjects
+    for stream, subjects in held.items():
+        await js.add_consumer(stream, _consumer(subjects))
+    return held
+
+
+def _consumer(subjects: list[str]) -> ConsumerConfig:
+    return ConsumerConfig(
+        durable_name=CONSUMER,
+        ack_policy=AckPolicy.EXPLICIT,
+        deliver_policy=DeliverPolicy.ALL,
+        # A second process takes over what a dead one held after this long; recording twice changes nothing.
+        ack_wait=ACK_WAIT_SECONDS,
+        max_deliver=-1,
+        max_ack_pending=20_000,
+        filter_subjects=subjects,
+    )
+
+
+async def ensure_events_stream(js: JetStreamContext) -> None:
+    """The stream that the outbox is published to."""
+    config = StreamConfig(
+        name=EVENTS_STREAM, subjects=[EVENTS_SUBJECTS], storage=StorageType.FILE,
+        retention=RetentionPolicy.LIMITS, discard=DiscardPolicy.OLD, max_age=7 * _DAY, duplicate_window=600,
+    )  # fmt: skip
+    try:
+        await js.stream_info(EVENTS_STREAM)
+    except NotFoundError:
+        await js.add_stream(config)

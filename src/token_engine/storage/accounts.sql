@@ -1,0 +1,74 @@
+-- name: upsert_bank
+INSERT INTO banks (id, name, bic, inverts_reversals)
+VALUES (%(id)s, %(name)s, %(bic)s, %(inverts_reversals)s)
+ON CONFLICT (name) DO UPDATE SET name = excluded.name
+RETURNING id
+
+-- name: create
+INSERT INTO emi_accounts (id, bank_id, account_number, currency, ledger_balance, bank_reported_balance, created_at)
+VALUES (%(id)s, %(bank_id)s, %(account_number)s, %(currency)s, %(ledger_balance)s, %(bank_balance)s, %(now)s)
+ON CONFLICT (account_number, currency) DO NOTHING
+RETURNING id
+
+-- name: open_position
+INSERT INTO account_openings (account_id, balance, as_of, actor)
+VALUES (%(account_id)s, %(balance)s, %(as_of)s, %(actor)s)
+
+-- name: close
+UPDATE emi_accounts SET closed_at = %(now)s WHERE id = %(id)s AND closed_at IS NULL RETURNING id
+
+-- name: listing
+SELECT a.id, a.account_number, a.currency, b.name AS bank, a.ledger_balance, a.bank_reported_balance,
+    a.reserved_balance, a.available_balance, a.last_reconciliation_at, a.reconciliation_status,
+    a.reconciliation_source, a.reconciliation_difference, a.circuit_breaker, a.created_at, a.closed_at
+FROM emi_accounts a JOIN banks b ON b.id = a.bank_id
+WHERE (%(id)s::uuid IS NULL OR a.id = %(id)s::uuid)
+    AND (%(number)s::text IS NULL OR a.account_number = %(number)s::text)
+    AND (%(after)s::text IS NULL OR (a.account_number, a.currency) > (%(after)s::text, %(after_currency)s::text))
+ORDER BY a.account_number, a.currency
+LIMIT %(limit)s
+
+-- name: ids_to_review
+SELECT id FROM emi_accounts
+WHERE closed_at IS NULL AND last_reconciliation_at IS NOT NULL
+    AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
+ORDER BY id LIMIT %(limit)s
+
+-- name: counts
+SELECT count(*) AS total,
+    count(*) FILTER (WHERE reconciliation_status = 'OK' AND last_reconciliation_at >= %(fresh_since)s) AS ok,
+    count(*) FILTER (WHERE reconciliation_status IN ('MINOR', 'SIGNIFICANT', 'CRITICAL')
+        AND last_reconciliation_at >= %(fresh_since)s) AS mismatch,
+    count(*) FILTER (WHERE last_reconciliation_at < %(fresh_since)s) AS stale,
+    count(*) FILTER (WHERE last_reconciliation_at IS NULL) AS unknown,
+    count(*) FILTER (WHERE circuit_breaker = 'open') AS breakers_open,
+    count(*) FILTER (WHERE circuit_breaker = 'suspended') AS suspended
+FROM emi_accounts WHERE closed_at IS NULL
+
+-- name: open_discrepancies
+SELECT lower(severity) AS severity, count(*) FROM reconciliation_discrepancies WHERE status = 'OPEN' GROUP BY 1
+
+-- name: breakers
+SELECT id::text, circuit_breaker = 'open' FROM emi_accounts WHERE closed_at IS NULL ORDER BY id
+
+-- name: backlog
+SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM bank_messages WHERE state = 'REJECTED')
+
+-- name: discrepancies
+SELECT d.id, d.account_id, a.account_number, a.currency, d.discrepancy_type, d.expected_value, d.actual_value,
+    d.difference, d.threshold_exceeded, d.status, d.severity, d.source_system, d.source_reference, d.opened_at,
+    d.updated_at, d.resolved_at, d.resolution
+FROM reconciliation_discrepancies d JOIN emi_accounts a ON a.id = d.account_id
+WHERE (%(status)s::text IS NULL OR d.status = %(status)s::text)
+    AND (%(account_id)s::uuid IS NULL OR d.account_id = %(account_id)s::uuid)
+ORDER BY d.opened_at DESC, d.id LIMIT %(limit)s
+
+-- name: position_drift
+SELECT a.account_number, a.currency, a.bank_reported_balance AS stored,
+    coalesce(o.balance, 0) + coalesce(e.total, 0) AS folded
+FROM emi_accounts a
+LEFT JOIN account_openings o ON o.account_id = a.id
+LEFT JOIN (SELECT account_id, sum(position_change) AS total FROM bank_entries GROUP BY account_id) e
+    ON e.account_id = a.id
+WHERE a.bank_reported_balance <> coalesce(o.balance, 0) + coalesce(e.total, 0)
+ORDER BY a.account_number

@@ -1,0 +1,78 @@
+"""Every metric of the engine on one page.
+
+Counters live in the process and add up over processes. Gauges of state are read from PostgreSQL at
+scrape, so that any number of processes say the same (names and labels: specification, "Prometheus
+Metrics").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+registry = CollectorRegistry()
+
+CHECKS = Counter(
+    "token_engine_reconciliation_checks",
+    "Judgements of an account, by tier and whether ledger and bank agreed.",
+    ["tier", "status"],
+    registry=registry,
+)
+MESSAGES = Counter(
+    "token_engine_bank_messages",
+    "Bank messages taken in, by door and what became of them.",
+    ["door", "receipt"],
+    registry=registry,
+)
+BATCH_SIZE = Histogram(
+    "token_engine_batch_messages",
+    "Messages recorded in one transaction.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+    registry=registry,
+)
+COMMIT_SECONDS = Histogram(
+    "token_engine_commit_seconds",
+    "Time from taking a batch to its commit.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    registry=registry,
+)
+EVENTS = Counter("token_engine_events_published", "Events handed to JetStream.", registry=registry)
+
+for _tier in ("tier1", "tier2", "tier3"):
+    for _status in ("ok", "mismatch"):
+        CHECKS.labels(tier=_tier, status=_status)
+
+
+def exposition(
+    discrepancies: Mapping[str, int], breakers: Mapping[str, bool], unpublished: int, rejected: int
+) -> bytes:
+    """The scrape: this process's counters, and the state as the database has it.
+
+    `discrepancies` counts open ones by severity, `breakers` says by account id whether it is open.
+    """
+    lines = [
+        "# HELP token_engine_reconciliation_discrepancies Open discrepancies by severity.",
+        "# TYPE token_engine_reconciliation_discrepancies gauge",
+    ]
+    for severity in ("minor", "significant", "critical"):
+        count = discrepancies.get(severity, 0)
+        lines.append(f'token_engine_reconciliation_discrepancies{{severity="{severity}"}} {count}')
+    lines += [
+        "# HELP token_engine_circuit_breaker_active 1 while an account's circuit breaker is open.",
+        "# TYPE token_engine_circuit_breaker_active gauge",
+    ]
+    lines += [
+        f'token_engine_circuit_breaker_active{{account_id="{account}"}} {int(active)}'
+        for account, active in breakers.items()
+    ]
+    for name, help_text, value in (
+        ("outbox_events", "Events written and not yet handed to JetStream.", unpublished),
+        ("rejected_messages", "Bank messages kept as rejected.", rejected),
+    ):
+        lines += [
+            f"# HELP token_engine_{name} {help_text}",
+            f"# TYPE token_engine_{name} gauge",
+            f"token_engine_{name} {value}",
+        ]
+    return generate_latest(registry) + "\n".join(lines).encode() + b"\n"

@@ -1,0 +1,62 @@
+"""Memory does not grow with the message: neither by entries, nor by the details of one entry."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_PROGRAM = """
+import resource, sys
+from readers.messages import ACCOUNT, camt, entry
+from token_engine.iso20022.reader import sections
+
+class Lazy:
+    "A message of some megabytes that is never in memory as a whole."
+    def __init__(self, start, part, end, megabytes):
+        self.start, self.part, self.end = start.encode(), part.encode() * 100, end.encode()
+        self.left = megabytes * 10**6 // len(self.part)
+    def read(self, size=-1):
+        if self.start:
+            data, self.start = self.start, b""
+        elif self.left:
+            data, self.left = self.part, self.left - 1
+        else:
+            data, self.end = self.end, b""
+        return data
+
+def peak(parts, megabytes):
+    count = sum(1 for _ in sections(Lazy(*parts, megabytes)))
+    return count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+refs = "<Refs><EndToEndId>E-1</EndToEndId></Refs><RmtInf><Ustrd>Invoice</Ustrd></RmtInf>"
+rich = entry(rest=f"<Sts>BOOK</Sts><NtryDtls><TxDtls>{refs}</TxDtls></NtryDtls>") + chr(10)
+detail = f"<TxDtls>{refs}</TxDtls>" + chr(10)
+section = f"<Ntfctn><Id>N</Id>{ACCOUNT}{rich}</Ntfctn>"
+message, part = {
+    "entries": (camt("@@"), rich),
+    "details": (camt(entry(rest="<NtryDtls>@@</NtryDtls>")), detail),
+    "sections": (camt(between="@@"), section),
+}[sys.argv[1]]
+start, end = message.split("@@")
+parts = start, part, end
+small, before = peak(parts, 2)
+large, after = peak(parts, int(sys.argv[2]))
+print(small, large, before, after)
+"""
+
+
+@pytest.mark.parametrize("shape", ["entries", "details", "sections"])
+def test_memory_is_flat(shape: str) -> None:
+    out = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, shape, "40"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    ).stdout
+    small, large, before, after = map(int, out.split())
+    assert large >= small
+    assert after - before < 8, f"40 MB took {after - before} MiB more than 2 MB did"
