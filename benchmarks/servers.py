@@ -24,18 +24,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import nats
 import psycopg
-from nats.js.api import StreamConfig
 
 from benchmarks.workload import open_accounts
+from token_engine.entrypoints.nats.streams import ensure_notification_streams
 from token_engine.servers import EmbeddedNats, EmbeddedPostgres
 from token_engine.servers.bootstrap import ensure_database
 from token_engine.storage.migrate import migrate
 
 OUT: Final = Path(__file__).parent / "out"
-STREAM: Final = "BANK_NOTIFICATIONS"
-SUBJECTS: Final = [
-    "iso20022.camt.054", "bank.notifications.credit", "bank.notifications.debit", "token_engine.notifications",
-]  # fmt: skip
 ENGINE: Final = [sys.executable, "-m", "token_engine", "run", "--no-demo"]
 NAIVE: Final = [sys.executable, "-m", "benchmarks.naive"]
 
@@ -211,7 +207,7 @@ def free_port() -> int:
 async def _ensure_stream(url: str) -> None:
     connection = await nats.connect(url)
     try:
-        await connection.jetstream().add_stream(StreamConfig(name=STREAM, subjects=SUBJECTS))
+        await ensure_notification_streams(connection.jetstream())
     finally:
         await connection.close()
 
