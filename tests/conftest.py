@@ -29,8 +29,8 @@ def postgres_url(embedded_postgres: EmbeddedPostgres) -> str:
 
 @pytest.fixture(scope="session")
 def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A JetStream server, shared by the whole run. Not on 4222: that may be somebody's."""
-    server = EmbeddedNats(tmp_path_factory.mktemp("servers") / "nats", preferred_port=14222)
+    """A JetStream server, shared by the whole run. Not on 4222: that may be somebody's own."""
+    server = EmbeddedNats(tmp_path_factory.mktemp("servers") / "nats", preferred_port=None)
     yield server.start(print)
     server.stop()
 

@@ -278,7 +278,9 @@ def test_dates_are_the_banks_own_days(written: str) -> None:
     assert got.booking_date == got.value_date == date(2020, 1, 1)
 
 
-@pytest.mark.parametrize("written", ["2020-02-30", "20200101", "01.02.2020", "", "2020-01-01x"])
+@pytest.mark.parametrize(
+    "written", ["2020-02-30", "20200101", "01.02.2020", "", "2020-01-01x", "2020-01-01T" + "0" * 99]
+)
 def test_a_date_that_is_none_is_refused(written: str) -> None:
     refusal = refused(camt(entry(rest=f"<BookgDt><Dt>{written}</Dt></BookgDt>")))
     assert (refusal.code, refusal.field) == ("invalid_date", "Ntfctn[1]/Ntry[1]/BookgDt/Dt")
@@ -303,7 +305,8 @@ def test_amounts_as_xml_may_write_them(written: str, amount: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["-1.00", "+1.00", "1e3", "1,00", "1 000", "", ".", "１００", "NaN", "1.123456", "9" * 19]
+    "written",
+    ["-1.00", "+1.00", "1e3", "1,00", "1 000", "", ".", "１００", "NaN", "1.123456", "9" * 19, "0" * 41],
 )
 def test_amounts_that_are_refused(written: str) -> None:
     refusal = refused(camt(ENTRY, ENTRY, "\n" + entry(f'<Amt Ccy="AED">{written}</Amt>')))
@@ -327,6 +330,19 @@ def test_what_an_entry_must_say() -> None:
     assert refused(camt(entry(rest=too_long))).code == "text_too_long"
 
 
+def test_what_a_heading_must_say() -> None:
+    nameless = '<Bal><Amt Ccy="AED">1</Amt></Bal>'
+    assert [each.code for each in read_heading(camt(head=ACCOUNT + nameless)).balances] == [""]
+    without_amount = "<Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp></Bal>"
+    assert refused(camt(head=ACCOUNT + without_amount)).field == "Ntfctn[1]/Bal[1]/Amt"
+    assert refused(camt(head=ACCOUNT.replace("AED", "dirham"))).field == "Ntfctn[1]/Acct/Ccy"
+    assert refused(camt(head=f"<CpyDplctInd>NO</CpyDplctInd>{ACCOUNT}")).code == "invalid_indicator"
+    assert refused(camt(head=ACCOUNT.replace("AE07", "1" * 50))).code == "text_too_long"
+    assert refused(camt(ENTRY).replace("M-1", "x" * 101)).field == "GrpHdr/MsgId"
+    many = "<TxsSummry><TtlNtries><NbOfNtries>many</NbOfNtries></TtlNtries></TxsSummry>"
+    assert refused(camt(head=ACCOUNT + many)).field == "Ntfctn[1]/TxsSummry/TtlNtries/NbOfNtries"
+
+
 def test_pages_and_sequence_numbers() -> None:
     pages = "<NtfctnPgntn><PgNb>2</PgNb><LastPgInd>false</LastPgInd></NtfctnPgntn>"
     numbers = "<ElctrncSeqNb>17</ElctrncSeqNb><LglSeqNb>4</LglSeqNb>"
@@ -337,6 +353,19 @@ def test_pages_and_sequence_numbers() -> None:
     group = "<MsgPgntn><PgNb>1</PgNb><LastPgInd>true</LastPgInd></MsgPgntn>"
     got = read_heading(camt(ENTRY, group=group))
     assert (got.page_number, got.last_page) == (1, True)
+
+
+def test_a_control_sum_may_have_a_sign() -> None:
+    head = ACCOUNT + "<TxsSummry><TtlNtries><Sum>-131.2</Sum></TtlNtries></TxsSummry>"
+    assert read_heading(camt(ENTRY, head=head)).stated_sum == Decimal("-131.2")
+
+
+def test_what_is_like_an_entry_and_is_none_lends_nothing_to_the_next() -> None:
+    like = (
+        f"<Othr>{AMOUNT}<CdtDbtInd>CRDT</CdtDbtInd><NtryDtls><TxDtls>{REFERENCES}</TxDtls></NtryDtls></Othr>"
+    )
+    assert refused(camt(f"{like}<Ntry/>")).field == "Ntfctn[1]/Ntry[1]/Amt"
+    assert read_entry(camt(like, ENTRY)) == read_entry(camt(ENTRY))
 
 
 def test_stated_totals_and_servicer() -> None:
@@ -364,6 +393,12 @@ def test_a_document_type_is_refused_in_any_encoding(doctype: str, encoding: str)
     refusal = refused(('<?xml version="1.0"?>' + doctype + camt(ENTRY)).encode(encoding))
     assert (refusal.code, refusal.field) == ("doctype_refused", "DOCTYPE")
     assert "(line" in refusal.message
+
+
+@pytest.mark.parametrize("missing", range(12))
+def test_a_document_type_does_not_hide_behind_a_long_comment(missing: int) -> None:
+    comment = f"<!--{'x' * (65_536 - 7 - missing)}-->"
+    assert refused(comment + "<!DOCTYPE d>" + camt(ENTRY)).code in ("doctype_refused", "invalid_xml")
 
 
 def test_other_messages_are_refused_by_name() -> None:

@@ -40,7 +40,7 @@ _INSERTS = [
 ]  # fmt: skip
 
 _quick = settings(
-    max_examples=1000, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=400, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

@@ -25,7 +25,7 @@ def postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def nats(tmp_path: Path) -> Iterator[EmbeddedNats]:
-    server = EmbeddedNats(tmp_path / "nats", preferred_port=14222)
+    server = EmbeddedNats(tmp_path / "nats", preferred_port=None)
     with contextlib.closing(_Stopping(server)):
         yield server
 

@@ -25,7 +25,7 @@ def main() -> None:
         setattr(cluster, "rename", die)  # noqa: B010
     with DataDirectory(Path(sys.argv[1])) as data:
         postgres = EmbeddedPostgres(data.path / "postgres")
-        nats = EmbeddedNats(data.path / "nats", preferred_port=14222)
+        nats = EmbeddedNats(data.path / "nats", preferred_port=None)
         try:
             # Each in a thread that ends at once, as worker threads do: the servers must not end with it.
             for server in (postgres, nats):

@@ -54,14 +54,14 @@ def wait_until_dead(server: EmbeddedNats) -> None:
 @pytest.mark.parametrize("name", ["plain", "with spaces, a 'quote' and ü", "long-" + "x" * 120])
 def test_restart_keeps_messages_and_port(tmp_path: Path, name: str) -> None:
     home = tmp_path / name / "nats"
-    server = EmbeddedNats(home, preferred_port=14222)
+    server = EmbeddedNats(home, preferred_port=None)
     try:
         url = server.start(print)
         publish(url, "one")
         server.stop()
         server.stop()
         assert not server.alive()
-        server = EmbeddedNats(home, preferred_port=14222)
+        server = EmbeddedNats(home, preferred_port=None)
         assert server.start(print) == url
         assert server.start(print) == url, "starting what runs changes nothing"
         assert read(url) == ["one"]
@@ -107,7 +107,7 @@ def test_a_port_lost_between_check_and_bind_is_replaced(
 def test_another_nats_on_the_port_is_not_mistaken_for_ours(
     nats: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = EmbeddedNats(tmp_path / "other", preferred_port=24222)
+    other = EmbeddedNats(tmp_path / "other", preferred_port=None)
     try:
         other.start(print)
         taken, choose = other.port, port.choose
@@ -123,7 +123,7 @@ def test_a_server_left_by_an_earlier_run_is_stopped_aloud(
     nats: EmbeddedNats, tmp_path: Path, said: list[str]
 ) -> None:
     publish(nats.start(print), "one")
-    next_run = EmbeddedNats(tmp_path / "nats", preferred_port=14222)
+    next_run = EmbeddedNats(tmp_path / "nats", preferred_port=None)
     try:
         assert read(next_run.start(said.append)) == ["one"]
         assert said == [f"Stopping a NATS that an earlier run left (pid {nats.pid})…"]
@@ -156,7 +156,7 @@ def test_on_loopback_only_and_synced(nats: EmbeddedNats, tmp_path: Path) -> None
 
 
 def test_sync_can_be_left_to_the_default(tmp_path: Path) -> None:
-    server = EmbeddedNats(tmp_path / "nats", preferred_port=14222, sync_always=False)
+    server = EmbeddedNats(tmp_path / "nats", preferred_port=None, sync_always=False)
     try:
         server.start(print)
         assert "sync_interval" not in (tmp_path / "nats/nats.conf").read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from token_engine.cli import read
+from token_engine.cli import accounts, ingest, messages, read, run, upkeep
 
 app = typer.Typer(
     name="token-engine",
@@ -13,12 +13,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("run")(run.run)
 app.command("read")(read.read)
-
-
-@app.callback()
-def _root() -> None:
-    """Keeps `token-engine read …` a subcommand while it is the only one."""
+app.command("ingest")(ingest.ingest)
+app.command("replay")(ingest.replay)
+app.command("messages")(messages.messages)
+app.add_typer(accounts.app, name="accounts")
+app.command("check")(upkeep.check)
+app.command("migrate")(upkeep.migrate)
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ def read(
                 unreadable = True
                 print(f"{file}: {found}", file=sys.stderr)
             elif as_json:
-                print(msgspec.json.encode(found).decode())
+                sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
             else:
                 rows.append(found)
     if rows:
@@ -89,6 +89,11 @@ def _member(file: str, path: str) -> str | None:
     return path.removeprefix(file.removesuffix(".gz")).removeprefix("/") or None
 
 
+def _writable(path: str) -> str:
+    """A file name may hold bytes that are no text; JSON may not."""
+    return path.encode("utf-8", "replace").decode()
+
+
 def _rows_of_member(member: Readable, file: str, path: str) -> list[dict[str, Any]]:
     """One row per heading. Only the tallies of the entries are kept, never the entries."""
     told: list[tuple[Heading, Tally]] = []
@@ -102,9 +107,9 @@ def _rows_of_member(member: Readable, file: str, path: str) -> list[dict[str, An
 
 def _row(heading: Heading, tally: Tally, file: str, path: str) -> dict[str, Any]:
     currency = heading.currency or _one(tally.currencies) or _one({b.currency for b in heading.balances})
-    row: dict[str, Any] = {"file": file}
+    row: dict[str, Any] = {"file": _writable(file)}
     if member := _member(file, path):
-        row["member"] = member
+        row["member"] = _writable(member)
     return row | {
         "type": heading.type,
         "message_id": heading.message_id,

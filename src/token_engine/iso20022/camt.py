@@ -98,8 +98,8 @@ class _Walk:
                 self._begin_entry()
                 self._free(element)
         elif name in ("NtryDtls", "TxDtls"):
-            details = element if name == "NtryDtls" else element.getparent()
-            ntry = None if details is None else details.getparent()
+            details = element if name == "NtryDtls" else _parent(element, "NtryDtls")
+            ntry = _parent(details, "Ntry")
             section = None if ntry is None else ntry.getparent()
             if section is not None and (section is self._section or _is_section(section)):
                 yield from self._open(section)
@@ -107,7 +107,7 @@ class _Walk:
                     self._draft.read_details(element)
                 else:
                     # Read what stands before the details, so that it can be freed with them.
-                    self._draft.read(reversed(list(element.itersiblings(preceding=True))))
+                    self._draft.read(element.itersiblings(preceding=True))
                 self._free(element)
         elif name in _SECTIONS:
             if _is_section(element):
@@ -149,6 +149,11 @@ class _Walk:
         element.clear(keep_tail=True)  # type: ignore[call-arg]  # unknown to the stubs
         _drop_before(element)
         self._stream.freed()
+
+
+def _parent(element: Element | None, name: str) -> Element | None:
+    parent = None if element is None else element.getparent()
+    return parent if parent is not None and local(parent.tag) == name else None
 
 
 def _is_message(element: Element) -> bool:

@@ -27,10 +27,11 @@ from token_engine.iso20022.xml import (
     amount,
     before,
     credit_debit,
+    currency_code,
     find,
     local,
     named,
-    plain_amount,
+    plain_decimal,
     text,
     text_at,
     yes_no,
@@ -61,7 +62,7 @@ def group_header(message: Element, kind: MessageKind, section_name: str) -> Grou
     page_number, last_page = _pagination(header)
     return GroupHeader(
         type=_type_as_sent(message, kind),
-        message_id=_bounded(header, "MsgId", MESSAGE_ID_LENGTH),
+        message_id=_bounded(header, MESSAGE_ID_LENGTH, "MsgId"),
         created_at=_created_at(header),
         copy=_is_copy(header) or _envelope_says_copy(message),
         page_number=page_number,
@@ -75,7 +76,7 @@ def heading(section: Element, kind: MessageKind, group: GroupHeader) -> Heading:
     A message without `GrpHdr/MsgId` is known by the id of the notification itself. Raises FaultError.
     """
     said = before(section, "Ntry")
-    notification_id = _bounded(said, "Id", REFERENCE_LENGTH)
+    notification_id = _bounded(said, REFERENCE_LENGTH, "Id")
     message_id = group.message_id or notification_id
     if not message_id:
         raise FaultError("missing_field", section, "Id", "neither the message nor this part of it has an id")
@@ -86,10 +87,12 @@ def heading(section: Element, kind: MessageKind, group: GroupHeader) -> Heading:
         message_id=message_id,
         notification_id=notification_id or None,
         account_number=_account(section, said),
-        currency=text_at(said, "Acct", "Ccy") or None,
-        servicer_bic=text_at(said, "Acct", "Svcr", "FinInstnId", "BICFI|BIC") or None,
+        currency=_currency(said),
+        servicer_bic=_bounded(said, REFERENCE_LENGTH, "Acct", "Svcr", "FinInstnId", "BICFI|BIC") or None,
         created_at=_created_at(said) or group.created_at,
-        sequence_number=text_at(said, "ElctrncSeqNb") or text_at(said, "LglSeqNb") or None,
+        sequence_number=_bounded(said, REFERENCE_LENGTH, "ElctrncSeqNb")
+        or _bounded(said, REFERENCE_LENGTH, "LglSeqNb")
+        or None,
         copy=group.copy or _is_copy(said),
         balances=tuple(_balance(bal, f"Bal[{at}]") for at, bal in enumerate(named(said, "Bal"), start=1)),
         stated_entries=_count_at(said, "TxsSummry", "TtlNtries", "NbOfNtries"),
@@ -105,12 +108,20 @@ def _type_as_sent(message: Element, kind: MessageKind) -> str:
     return versioned[0] if versioned and versioned[0].startswith(kind.value) else kind.value
 
 
-def _bounded(said: Said, name: str, length: int) -> str:
-    leaf = find(said, name)
-    word = "" if leaf is None else text(leaf, name)
-    if leaf is not None and len(word) > length:
-        raise FaultError("text_too_long", leaf, name, f"is longer than {length} characters")
+def _bounded(said: Said, length: int, *path: str) -> str:
+    leaf = find(said, *path)
+    if leaf is None:
+        return ""
+    word = text(leaf, "/".join(path))
+    if len(word) > length:
+        raise FaultError("text_too_long", leaf, "/".join(path), f"is longer than {length} characters")
     return word
+
+
+def _currency(said: Said) -> str | None:
+    leaf = find(said, "Acct", "Ccy")
+    word = "" if leaf is None else text(leaf, "Acct/Ccy")
+    return currency_code(word, leaf, "Acct/Ccy") if leaf is not None and word else None
 
 
 def _account(section: Element, said: Said) -> str:
@@ -155,8 +166,7 @@ def _envelope_says_copy(message: Element) -> bool:
     """`AppHdr/CpyDplct` beside the `Document`: the business header marks copies too (head.001)."""
     for ancestor in message.iterancestors():
         for header in named(ancestor.itersiblings(preceding=True), "AppHdr"):
-            if text_at(header, "CpyDplct") in COPIES:
-                return True
+            return text_at(header, "CpyDplct") in COPIES
     return False
 
 
@@ -177,12 +187,16 @@ def _count_at(said: Said, *path: str) -> int | None:
 
 
 def _sum_at(said: Said, *path: str) -> Decimal | None:
+    """A control sum. Some banks state it net, with a sign: a check may fail on that, a reading may not."""
     leaf = find(said, *path)
-    return None if leaf is None else plain_amount(leaf, "/".join(path))
+    if leaf is None:
+        return None
+    word = text(leaf, "/".join(path))
+    size = plain_decimal(word.removeprefix("-"), leaf, "/".join(path))
+    return -size if word.startswith("-") else size
 
 
 def _balance(bal: Element, place: str) -> StatedBalance:
-    code_or_own_word = find(bal, "Tp", "CdOrPrtry")
     stated = find(bal, "Amt")
     if stated is None:
         raise FaultError("missing_field", bal, f"{place}/Amt", "the balance has no amount")
@@ -190,7 +204,8 @@ def _balance(bal: Element, place: str) -> StatedBalance:
     indicator = find(bal, "CdtDbtInd")
     includes = [find(line, "Incl") for line in named(bal, "CdtLine")]
     return StatedBalance(
-        code=text_at(code_or_own_word if code_or_own_word is not None else find(bal, "Tp"), "Cd|Prtry"),
+        # Without a code it is no balance that any rule asks for; that is no reason to refuse the entries.
+        code=_bounded(bal, REFERENCE_LENGTH, "Tp", "CdOrPrtry", "Cd|Prtry"),
         amount=value,
         currency=currency,
         # Banks that leave the indicator out have no account in debit to tell apart.

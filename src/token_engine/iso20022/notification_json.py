@@ -14,6 +14,7 @@ from token_engine.domain.notification import Heading, MessageKind, Notification
 from token_engine.domain.refusal import RefusedError
 from token_engine.iso20022.words import (
     ACCOUNT_NUMBER_LENGTH,
+    AMOUNT_LENGTH,
     MESSAGE_ID_LENGTH,
     REFERENCE_LENGTH,
     account_number,
@@ -57,6 +58,8 @@ def read(raw: bytes) -> Notification:
     message_id = _required(said.message_id, "message_id", MESSAGE_ID_LENGTH)
     account_id = _required(said.account_id, "account_id", ACCOUNT_NUMBER_LENGTH)
     currency = check_currency(said.currency)
+    if len(said.amount) > AMOUNT_LENGTH:
+        raise RefusedError("invalid_amount", f"amount: is longer than {AMOUNT_LENGTH} characters", "amount")
     amount = check_decimals(parse_amount(said.amount), currency)
     credit_debit = _CREDIT_DEBIT.get(said.credit_debit_indicator)
     if credit_debit is None:

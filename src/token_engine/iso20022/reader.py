@@ -25,7 +25,7 @@ def read_message(raw: bytes) -> tuple[Notification, ...] | Refusal:
     Never raises for what a sender may have put into `raw`.
     """
     try:
-        if raw[:2] == b'{"':  # the hot path: nothing to sniff, nothing to transcode
+        if raw[:2] == b'{"' and len(raw) <= JSON_BYTES:  # the hot path: nothing to sniff or transcode
             return (notification_json.read(raw),)
         return _gather(sections(BytesIO(raw)))
     except RefusedError as error:

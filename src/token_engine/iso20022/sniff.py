@@ -126,12 +126,14 @@ def refuse_doctype(opening: str) -> None:
     at = 0
     while skipped := _BEFORE_ROOT.match(opening, at):
         at = skipped.end()
-    if opening[at : at + 9].upper() == "<!DOCTYPE":
+    # Two characters decide, so that a declaration across the end of the opening is not overlooked.
+    begins = opening[at : at + 2]
+    if begins == "<!" and not opening.startswith("<!--", at):
         line = opening.count("\n", 0, at) + 1
         raise RefusedError(
             "doctype_refused",
             f"a document type declaration (DOCTYPE) is not allowed (line {line})",
             "DOCTYPE",
         )
-    if at >= len(opening) or opening.startswith(("<!--", "<?"), at):
+    if len(begins) < 2 or begins[0] != "<" or begins in ("<!", "<?"):
         raise RefusedError("invalid_xml", "no root element where a message begins")

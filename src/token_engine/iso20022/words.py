@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
@@ -11,6 +12,8 @@ MESSAGE_ID_LENGTH: Final = 100
 ACCOUNT_NUMBER_LENGTH: Final = 50
 """`account_number VARCHAR(50)` of the specification."""
 REFERENCE_LENGTH: Final = 140
+AMOUNT_LENGTH: Final = 40
+"""More digits than any amount has; a text of millions of zeros is not turned into a number first."""
 
 _NO_REFERENCE: Final = frozenset(
     {"", "-", "NONE", "N/A", "NONREF", "NOTPROVIDED", "NOT PROVIDED", "NOTAVAILABLE", "NOT AVAILABLE"}
@@ -28,13 +31,17 @@ def reference(text: str) -> str | None:
     return word
 
 
+_IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+
+
 def account_number(text: str) -> str:
     """An IBAN in capitals without blanks; the bank's own number as it is, without outer blanks."""
     word = text.strip()
     compact = word.replace(" ", "").upper()
-    if 15 <= len(compact) <= 34 and compact[:2].isalpha() and compact[2:4].isdecimal() and compact.isalnum():
-        return compact
-    return word
+    return compact if _IBAN.fullmatch(compact) else word
+
+
+_DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:T[0-9:.,]{1,20})?(?:Z|[+-]\d{2}(?::?\d{2})?)?", re.ASCII)
 
 
 @lru_cache(maxsize=1024)
@@ -44,9 +51,10 @@ def calendar_date(text: str) -> date:
     Takes "2020-01-01", "2020-01-01Z", "2020-01-01+02:00" and "2020-01-01T23:59:59+04:00" alike, for
     booking and value dates are days of the bank. Raises ValueError for anything else.
     """
-    if text[4:5] != "-" or text[7:8] != "-" or text[10:11] not in ("", "T", "Z", "+", "-"):
+    written = _DATE.fullmatch(text)
+    if written is None:
         raise ValueError(text)
-    return date.fromisoformat(text[:10])
+    return date.fromisoformat(written[1])
 
 
 def moment(text: str) -> datetime:

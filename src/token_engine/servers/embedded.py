@@ -73,7 +73,11 @@ class EmbeddedServer(ABC):
                 self._bring_up(say)
             except OSError as error:
                 self._end()
-                raise self._failure(f"{self.name} could not be started: {error}") from error
+                # Before the server said a word: its log would show the run before this one.
+                raise explained(
+                    f"{self.name} in {self._home} could not be started: {error}.",
+                    remedy=f"Check the rights and the free space, or name a server with {self.option}.",
+                ) from error
             except BaseException:
                 self._end()
                 raise

@@ -57,7 +57,8 @@ class EmbeddedNats(EmbeddedServer):
     option = "--nats-url"
     stopping = ((signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0))
 
-    def __init__(self, home: Path, *, preferred_port: int = 4222, sync_always: bool = True) -> None:
+    def __init__(self, home: Path, *, preferred_port: int | None = 4222, sync_always: bool = True) -> None:
+        """`preferred_port=None` takes any free one, as PostgreSQL does."""
         super().__init__(home)
         self._preferred = preferred_port
         self._sync_always = sync_always
@@ -97,7 +98,8 @@ class EmbeddedNats(EmbeddedServer):
         lost: set[int] = set()
         while True:
             # Across runs the preferred port comes first: it is the one that people and tools expect.
-            number = self._choose_port([self._preferred, *port.remembered(self._port_file)], lost, say)
+            wanted = [*([self._preferred] if self._preferred else []), *port.remembered(self._port_file)]
+            number = self._choose_port(wanted, lost, say)
             configuration = self._home / "nats.conf"
             replace(configuration, self._configuration(number))
             self._port = number

@@ -1,0 +1,146 @@
+"""`token-engine ingest` and `token-engine replay`: the road, from the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Final, assert_never
+
+import typer
+
+from token_engine.cli.options import DATA, AsJson, Data, DatabaseUrl, database_of
+from token_engine.cli.session import now, show, with_database
+from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded, Rejected
+from token_engine.storage import messages
+from token_engine.storage.database import Database, Transaction
+from token_engine.tiers import notification
+from token_engine.tiers.delivery import Delivery, Door
+from token_engine.tiers.intake import deliveries
+
+_BATCH: Final = 500
+_LARGEST_FILE: Final = 256 * 1024 * 1024
+_COLUMNS: Final = {
+    "kept_as": "No.", "source": "Source", "receipt": "Receipt", "message_id": "Message",
+    "entries_recorded": "New entries", "standing": "Standing / reason",
+}  # fmt: skip
+
+
+def ingest(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Bank files or bundles; - is stdin.")],
+    data: Data = DATA,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record bank files. Exits 0 when all are recorded (now or before), 1 if any is rejected."""
+    url = database_of(database_url, data)
+
+    async def work(database: Database) -> bool:
+        fine = True
+        for file in files:
+            if (raw := _bytes_of(file)) is None:
+                fine = False
+                continue
+            found = deliveries(raw, Door.CLI, Path(file).name if file != "-" else "stdin", now())
+            del raw  # a file of 200 MB is held once
+            fine &= await _record(database, found, as_json)
+        return fine
+
+    if not with_database(url, work):
+        raise typer.Exit(1)
+
+
+def replay(
+    numbers: Annotated[
+        list[int] | None, typer.Argument(metavar="[NUMBER...]", help="Message numbers; default all.")
+    ] = None,
+    data: Data = DATA,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try rejected messages again, oldest first. Exits 1 if any is rejected once more."""
+    url = database_of(database_url, data)
+
+    async def work(database: Database) -> bool:
+        fine, after, found = True, 0, 0
+        while True:
+            async with database.transaction() as tx:
+                rows = await messages.rejected(tx, after=after, limit=_BATCH, ids=numbers or None)
+            if not rows:
+                break
+            after, found = rows[-1]["id"], found + len(rows)
+            fine &= await _record(database, [_kept(row) for row in rows], as_json)
+        if numbers and found < len(set(numbers)):
+            typer.echo(
+                "Some of these numbers are no whole rejected messages: see `token-engine messages`.", err=True
+            )
+            return False
+        if not found:
+            typer.echo("Nothing to replay.", err=True)
+        return fine
+
+    if not with_database(url, work):
+        raise typer.Exit(1)
+
+
+def _kept(row: dict[str, Any]) -> Delivery:
+    raw = bytes(row["raw"])
+    return Delivery(
+        raw=raw, digest=sha256(raw).digest(), size=len(raw), door=Door(row["door"]), source=row["source"],
+        received_at=row["received_at"],
+    )  # fmt: skip
+
+
+def _bytes_of(file: str) -> bytes | None:
+    try:
+        if file == "-":
+            raw = sys.stdin.buffer.read(_LARGEST_FILE + 1)
+        else:
+            with open(file, "rb") as stream:
+                raw = stream.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        typer.echo(f"{file}: {error.strerror}", err=True)
+        return None
+    if len(raw) > _LARGEST_FILE:
+        typer.echo(f"{file}: larger than {_LARGEST_FILE} bytes", err=True)
+        return None
+    return raw
+
+
+async def _record(database: Database, found: Sequence[Delivery], as_json: bool) -> bool:
+    connection = await database.connect_for_the_road()
+    fine = True
+    try:
+        for batch in _batches(found):
+            async with connection.transaction():
+                receipts = await notification.record(Transaction(connection), batch, now())
+            rows = [_row(d, r) for d, r in zip(batch, receipts, strict=True)]
+            show(rows, _COLUMNS, as_json=as_json)
+            fine &= not any(isinstance(r, Rejected) for r in receipts)
+    finally:
+        await connection.close()
+    return fine
+
+
+def _batches(found: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
+    for start in range(0, len(found), _BATCH):
+        yield found[start : start + _BATCH]
+
+
+def _row(delivery: Delivery, receipt: Receipt) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "kept_as": receipt.kept_as, "source": delivery.source, "receipt": type(receipt).__name__,
+        "message_id": receipt.message_id,
+    }  # fmt: skip
+    match receipt:
+        case Recorded() | AlreadyRecorded():
+            row["entries_recorded"] = sum(j.entries_recorded for j in receipt.judgements)
+            row["standing"] = "; ".join(f"{j.account_number} {j.threshold_level}" for j in receipt.judgements)
+            row["judgements"] = receipt.judgements
+        case Rejected():
+            row["standing"] = f"{receipt.refusal.code}: {receipt.refusal.message}"
+            row["error"] = receipt.refusal
+        case _:
+            assert_never(receipt)
+    return row

@@ -1,0 +1,81 @@
+"""A database for the length of one command, and what its failures look like to a person."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+import psycopg
+import psycopg_pool
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from token_engine.storage.database import Database
+from token_engine.storage.migrate import MigrationError
+
+_T = TypeVar("_T")
+
+
+def now() -> datetime:
+    """The command's clock."""
+    return datetime.now(UTC)
+
+
+def with_database(url: str, work: Callable[[Database], Awaitable[_T]]) -> _T:
+    """Do `work` on the database at `url`; exit 2 with a reason if it cannot be reached."""
+
+    async def session() -> _T:
+        database = Database(url, pool_size=2)
+        try:
+            await database.open()
+            return await work(database)
+        finally:
+            await database.close()
+
+    with unreachable_is_exit_2():
+        return asyncio.run(session())
+
+
+class unreachable_is_exit_2:  # noqa: N801  reads as what it does
+    """Turns a database that does not answer, or does not fit, into one line and exit code 2."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        match error:
+            case psycopg_pool.PoolTimeout() | psycopg.OperationalError():
+                _fail("The database does not answer: is the engine running?", error)
+            case psycopg.errors.UndefinedTable():
+                _fail("The database has no schema yet: run `token-engine migrate`.", None)
+            case MigrationError():
+                _fail(str(error), None)
+
+
+def _fail(message: str, error: BaseException | None) -> None:
+    typer.echo(f"{message} ({str(error).strip()})" if error else message, err=True)
+    raise typer.Exit(2)
+
+
+def show(rows: list[dict[str, Any]], columns: dict[str, str], *, as_json: bool, title: str = "") -> None:
+    """Print rows as JSON lines, or as a table of `columns` (key → heading)."""
+    if as_json:
+        for row in rows:
+            print(msgspec.json.encode(row).decode())
+        return
+    table = Table(title=title or None)
+    for heading in columns.values():
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(key)) for key in columns))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)

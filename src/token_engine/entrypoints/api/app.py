@@ -1,0 +1,223 @@
+"""The HTTP API: paths and their documentation. What they do is in the files beside this one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+import psycopg
+import psycopg_pool
+from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+from swagger_ui_bundle import swagger_ui_path
+
+from token_engine.domain.refusal import Refusal
+from token_engine.entrypoints.api import envelope, intake, questions
+from token_engine.entrypoints.api.page import page
+from token_engine.entrypoints.api.rooms import Rooms
+from token_engine.tiers import accounts
+
+_V1: Final = "/api/v1"
+_PREFIX: Final = f"{_V1}/reconciliation"
+_EXAMPLE: Final = {
+    "message_id": "CAMT054-2025-001",
+    "account_id": "AE070331234567890123456",
+    "currency": "AED",
+    "credit_debit_indicator": "CRDT",
+    "amount": "100000.00",
+    "bank_reference": "BNK-REF-12345",
+    "end_to_end_id": "E2E-TXN-67890",
+}
+_CAMT054_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"type": "object"}, "example": _EXAMPLE},
+            "application/xml": {"schema": {"type": "string"}},
+        },
+    }
+}
+_NEW_ACCOUNT_SCHEMA: Final = msgspec.json.schema_components([accounts.NewAccount])[1]["NewAccount"]
+_ACCOUNT_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": msgspec.json.schema_components([accounts.NewAccount])[0][0]}
+        },
+    }
+}
+
+
+def build(rooms: Rooms) -> FastAPI:
+    """The application, ready to serve."""
+    app = FastAPI(
+        title="Token Engine",
+        description="Is every token backed, and who says so, as of when?",
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
+    _documentation(app)
+    _tiers(app, rooms)
+    _accounts(app, rooms)
+    _evidence(app, rooms)
+    _errors(app)
+    return app
+
+
+def _tiers(app: FastAPI, rooms: Rooms) -> None:
+    @app.post(f"{_PREFIX}/camt054", tags=["tier 1"], status_code=201, openapi_extra=_CAMT054_BODY)
+    async def camt054(request: Request) -> Response:
+        """Record a bank's notification. Answers after the commit: 201 recorded, 200 recorded already,
+        422 kept as rejected with the reason.
+        """
+        return await intake.camt054(request, rooms)
+
+    @app.post(f"{_PREFIX}/intradey/all", tags=["tier 2"])
+    @app.post(f"{_PREFIX}/intraday/all", tags=["tier 2"], include_in_schema=False)
+    async def review_all() -> Response:
+        """Judge every account again."""
+        return await questions.review_all(rooms)
+
+    @app.post(f"{_PREFIX}/intradey/{{account_id}}", tags=["tier 2"])
+    @app.post(f"{_PREFIX}/intraday/{{account_id}}", tags=["tier 2"], include_in_schema=False)
+    async def review_one(account_id: str) -> Response:
+        """Judge one account again, named by id or number."""
+        return await questions.review_one(rooms, account_id)
+
+    @app.get(f"{_PREFIX}/summary", tags=["monitoring"])
+    async def summary() -> Response:
+        """How many accounts are backed."""
+        return await questions.summary(rooms)
+
+    @app.get(f"{_PREFIX}/health", tags=["monitoring"])
+    async def health() -> Response:
+        """200 HEALTHY or WARNING; 503 CRITICAL while a circuit breaker is open."""
+        return await questions.health(rooms)
+
+    @app.get("/metrics", tags=["monitoring"])
+    async def metrics() -> Response:
+        """Prometheus metrics: this process's counters, and the state as the database has it."""
+        return await questions.scrape(rooms)
+
+    @app.get("/", include_in_schema=False)
+    async def overview() -> Response:
+        return await page(rooms)
+
+
+def _accounts(app: FastAPI, rooms: Rooms) -> None:
+    actor_header = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
+
+    @app.post(f"{_V1}/accounts", tags=["accounts"], status_code=201, openapi_extra=_ACCOUNT_BODY)
+    async def create(request: Request, actor: actor_header = "api") -> Response:
+        """Take an account on."""
+        try:
+            wanted = msgspec.json.decode(await request.body(), type=accounts.NewAccount)
+        except msgspec.ValidationError as wrong:
+            _, _, place = str(wrong).partition(" - at `$.")
+            return envelope.error(422, Refusal("invalid_account", str(wrong), place.rstrip("`") or None))
+        except msgspec.DecodeError as wrong:
+            return envelope.error(422, Refusal("invalid_json", str(wrong)))
+        async with rooms.database.transaction() as tx:
+            made = await accounts.create(tx, wanted, actor, rooms.clock())
+        if isinstance(made, Refusal):
+            return envelope.error(409 if made.code == "account_exists" else 422, made)
+        return envelope.ok(made, 201)
+
+    @app.get(f"{_V1}/accounts", tags=["accounts"])
+    async def listing(
+        limit: Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)] = 100,
+        after: Annotated[str | None, Query(description="NUMBER/CURRENCY of the last account seen")] = None,
+    ) -> Response:
+        """Accounts with position and verdict, in the order of their numbers."""
+        number, _, currency = (after or "").rpartition("/")
+        async with rooms.database.transaction() as tx:
+            views = await accounts.listing(
+                tx, rooms.clock(), after=(number, currency) if after else None, limit=limit
+            )
+        return envelope.ok({"accounts": views})
+
+    @app.get(f"{_V1}/accounts/{{account_id}}", tags=["accounts"])
+    async def show(account_id: str) -> Response:
+        """One account by id or number, with position and verdict."""
+        async with rooms.database.transaction() as tx:
+            view = await accounts.show(tx, account_id, rooms.clock())
+        return envelope.ok(view) if view else envelope.not_found("account", account_id)
+
+    @app.post(f"{_V1}/accounts/{{account_id}}/close", tags=["accounts"])
+    async def close(account_id: str, actor: actor_header = "api") -> Response:
+        """Close an account: messages for it are rejected from then on."""
+        async with rooms.database.transaction() as tx:
+            closed = await accounts.close(tx, account_id, actor, rooms.clock())
+        if isinstance(closed, Refusal):
+            return envelope.error(404 if closed.code == "unknown_account" else 409, closed)
+        return envelope.ok(closed)
+
+
+def _evidence(app: FastAPI, rooms: Rooms) -> None:
+    page_size = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
+
+    @app.get(f"{_V1}/discrepancies", tags=["evidence"])
+    async def discrepancies(
+        status: Annotated[str | None, Query(pattern="^(?i:open|resolved)$")] = None,
+        account: str | None = None,
+        limit: page_size = 100,
+    ) -> Response:
+        """Breaks between ledger and bank, newest first."""
+        return await questions.discrepancies(rooms, status, account, limit)
+
+    @app.get(f"{_V1}/messages", tags=["evidence"])
+    async def messages(
+        state: Annotated[str | None, Query(pattern="^(?i:recorded|rejected)$")] = None,
+        before: int | None = None,
+        limit: page_size = 100,
+    ) -> Response:
+        """Bank messages as they came, newest first, without their bytes."""
+        return await questions.messages(rooms, state, before, limit)
+
+    @app.get(f"{_V1}/messages/{{number}}", tags=["evidence"])
+    async def message(number: int) -> Response:
+        """One bank message with its bytes."""
+        return await questions.message(rooms, number)
+
+
+def _documentation(app: FastAPI) -> None:
+    """/docs with the viewer's own files served here: a bank's network reaches no content network."""
+    app.mount("/docs/assets", StaticFiles(directory=str(swagger_ui_path)), name="docs assets")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Token Engine API",
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="/docs/assets/favicon-32x32.png",
+            swagger_ui_parameters={"defaultModelsExpandDepth": -1},
+        )
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, wrong: HTTPException) -> Response:
+        words = {404: "not_found", 405: "method_not_allowed"}
+        code = words.get(wrong.status_code, "http_error")
+        return envelope.error(wrong.status_code, Refusal(code, str(wrong.detail)))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, wrong: RequestValidationError) -> Response:
+        first = wrong.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:]) or None
+        return envelope.error(422, Refusal("invalid_request", f"{field}: {first['msg']}", field))
+
+    @app.exception_handler(psycopg.OperationalError)
+    @app.exception_handler(psycopg_pool.PoolTimeout)
+    async def unavailable(_: Request, __: Exception) -> Response:
+        return envelope.error(503, Refusal("unavailable", "the database cannot be reached"))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, wrong: Exception) -> Response:
+        return envelope.error(500, Refusal("unforeseen", f"{type(wrong).__name__}; see the engine's log"))

@@ -1,0 +1,112 @@
+"""Questions and reviews: summary, health, metrics, discrepancies, messages, Tier 2."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Final
+from uuid import UUID
+
+from starlette.responses import Response
+
+from token_engine.domain.money import in_currency
+from token_engine.domain.refusal import Refusal
+from token_engine.entrypoints.api import envelope
+from token_engine.entrypoints.api.rooms import Rooms
+from token_engine.storage import accounts as stored_accounts
+from token_engine.storage import messages as stored_messages
+from token_engine.telemetry import metrics
+from token_engine.tiers import accounts, intraday
+from token_engine.tiers.acceptance import as_account_id
+
+LARGEST_PAGE: Final = 1000
+
+
+async def summary(rooms: Rooms) -> Response:
+    async with rooms.database.transaction() as tx:
+        return envelope.ok(await accounts.summary(tx, rooms.clock()))
+
+
+async def health(rooms: Rooms) -> Response:
+    """200 HEALTHY or WARNING, 503 CRITICAL (specification, "Monitoring")."""
+    async with rooms.database.transaction() as tx:
+        figures = await accounts.summary(tx, rooms.clock())
+    word = accounts.health_word(figures)
+    return envelope.ok({"status": word, **figures}, 503 if word == "CRITICAL" else 200)
+
+
+async def scrape(rooms: Rooms) -> Response:
+    async with rooms.database.transaction() as tx:
+        discrepancies = await stored_accounts.open_discrepancies(tx)
+        breakers = await stored_accounts.breakers(tx)
+        unpublished, rejected = await stored_accounts.backlog(tx)
+    text = metrics.exposition(discrepancies, breakers, unpublished, rejected)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def review_all(rooms: Rooms) -> Response:
+    results = await intraday.review_all(rooms.database, rooms.clock())
+    count_reviews(results)
+    ok = sum(r["threshold_level"] == "Ok" for r in results)
+    return envelope.ok(
+        {"accounts_judged": len(results), "ok": ok, "mismatch": len(results) - ok, "results": results}
+    )
+
+
+async def review_one(rooms: Rooms, name: str) -> Response:
+    now = rooms.clock()
+    async with rooms.database.transaction() as tx:
+        view = await accounts.show(tx, name, now)
+        if view is None:
+            return envelope.not_found("account", name)
+        if view["last_reconciliation_at"] is None:
+            refusal = Refusal("no_evidence", f"the bank has not spoken of account {name} yet", "account_id")
+            return envelope.error(409, refusal)
+        results = await intraday.review(tx, [UUID(view["id"])], now)
+    count_reviews(results)
+    return envelope.ok(results[0])
+
+
+def count_reviews(results: list[dict[str, Any]]) -> None:
+    """Add committed reviews to this process's counters."""
+    for result in results:
+        status = "ok" if result["threshold_level"] == "Ok" else "mismatch"
+        metrics.CHECKS.labels(tier="tier2", status=status).inc()
+
+
+async def discrepancies(rooms: Rooms, status: str | None, account: str | None, limit: int) -> Response:
+    key = as_account_id(account) if account else None
+    async with rooms.database.transaction() as tx:
+        if account and key is None:
+            view = await accounts.show(tx, account, rooms.clock())
+            if view is None:
+                return envelope.not_found("account", account)
+            key = UUID(view["id"])
+        rows = await stored_accounts.discrepancies(
+            tx, status=status and status.upper(), account_id=key, limit=min(limit, LARGEST_PAGE)
+        )
+    for row in rows:
+        for name in ("expected_value", "actual_value", "difference"):
+            row[name] = in_currency(row[name], row["currency"])
+    return envelope.ok({"discrepancies": rows})
+
+
+async def messages(rooms: Rooms, state: str | None, before: int | None, limit: int) -> Response:
+    async with rooms.database.transaction() as tx:
+        rows = await stored_messages.listing(
+            tx, state=state and state.upper(), before=before, limit=min(limit, LARGEST_PAGE)
+        )
+    return envelope.ok({"messages": rows})
+
+
+async def message(rooms: Rooms, number: int) -> Response:
+    """One message; its bytes as text where they are UTF-8, else in base 64."""
+    async with rooms.database.transaction() as tx:
+        row = await stored_messages.one(tx, number)
+    if row is None:
+        return envelope.not_found("message", str(number))
+    raw = row.pop("raw")
+    try:
+        row["raw"], row["raw_encoding"] = raw.decode(), "utf-8"
+    except UnicodeDecodeError:
+        row["raw"], row["raw_encoding"] = base64.b64encode(raw).decode(), "base64"
+    return envelope.ok(row)

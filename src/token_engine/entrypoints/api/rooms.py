@@ -1,0 +1,18 @@
+"""What the HTTP door needs of the engine; wiring fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from token_engine.entrypoints.batcher import Batcher
+from token_engine.storage.database import Database
+
+
+class Rooms(NamedTuple):
+    """The database, the batcher that all doors share, and the clock (with a time zone)."""
+
+    database: Database
+    batcher: Batcher
+    clock: Callable[[], datetime]
