@@ -7,8 +7,7 @@ from typing import Final
 
 from benchmarks.figure import Figure
 from benchmarks.servers import Servers, free_port
-from benchmarks.wire import fill
-from benchmarks.workload import SUBJECT, Workload, check
+from benchmarks.workload import Workload, check
 
 ACCOUNTS: Final = (1_000, 100_000)
 ENGINE_MESSAGES: Final = 200_000
@@ -38,8 +37,7 @@ def engine(servers: Servers, accounts: int) -> float:
 
 
 def _drain(servers: Servers, workload: Workload, *, engine: bool) -> float:
-    with servers.arena(workload.accounts) as arena:
-        fill(arena.nats_url, SUBJECT, workload.bodies())
+    with servers.arena(workload.accounts, workload.bodies()) as arena:
         commands = [arena.engine(free_port()) if engine else arena.naive_consumer() for _ in range(PROCESSES)]
         with arena.running(commands) as processes:
             arena.wait_for_messages(workload.messages, processes, within=300)

@@ -107,8 +107,8 @@ async def record(
         return None
     message = kept[0]
     await tx.execute(
-        "INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status,"
-        " reversal, position_change, servicer_reference, end_to_end_id, identity, occurrence)"
+        "INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit,"
+        " status, reversal, position_change, servicer_reference, end_to_end_id, identity, occurrence)"
         " VALUES (%s, %s, 'camt.054', %s, %s, %s, 'BOOK', false, %s, %s, %s, %s, 0)",
         [account, message, said.message_id, said.amount, said.credit_debit_indicator, change,
          said.bank_reference, said.end_to_end_id, identity],
@@ -151,7 +151,8 @@ async def record(
             [_encode(flags).decode(), account],
         )
         await tx.execute(
-            "INSERT INTO circuit_breaker_steps (account_id, from_state, to_state, cause, message_id, actor, at)"
+            "INSERT INTO circuit_breaker_steps"
+            " (account_id, from_state, to_state, cause, message_id, actor, at)"
             " VALUES (%s, %s, %s, %s, %s, 'naive', %s)",
             [account, before, after, f"CAMT_054 {said.message_id} judged {level}", message, now],
         )

@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,8 @@ from urllib.parse import urlsplit, urlunsplit
 import nats
 import psycopg
 
-from benchmarks.workload import open_accounts
+from benchmarks.wire import fill
+from benchmarks.workload import SUBJECT, open_accounts
 from token_engine.entrypoints.nats.streams import ensure_notification_streams
 from token_engine.servers import EmbeddedNats, EmbeddedPostgres
 from token_engine.servers.bootstrap import ensure_database
@@ -163,29 +164,29 @@ class Servers:
             self._postgres.stop()
 
     @contextmanager
-    def arena(self, accounts: int) -> Iterator[Arena]:
-        """A fresh database with open accounts, and a fresh NATS with an empty stream."""
+    def arena(self, accounts: int, backlog: Iterable[bytes] = ()) -> Iterator[Arena]:
+        """A fresh database with open accounts, and a fresh NATS whose stream holds the backlog."""
         self._arenas += 1
         home = self._home / f"arena{self._arenas}"
         home.mkdir()
         name = f"bench{self._arenas}"
         url = urlunsplit(urlsplit(self._postgres.url)._replace(path=f"/{name}"))
-        broker = EmbeddedNats(home / "nats", preferred_port=free_port())
         with ExitStack() as stack:
             with psycopg.connect(self._postgres.admin_url, autocommit=True) as connection:
                 ensure_database(connection, name)
             stack.callback(self._drop, name)
             migrate(url)
             open_accounts(url, accounts)
+            _store(home / "nats", backlog)
+            with psycopg.connect(self._postgres.admin_url, autocommit=True) as connection:
+                connection.execute("CHECKPOINT")  # what was done so far is not the measured's to write out
+            broker = EmbeddedNats(home / "nats", preferred_port=None)
             stack.callback(broker.stop)
-            arena = Arena(home, url, broker.start(_say))
-            asyncio.run(_ensure_stream(arena.nats_url))
-            yield arena
+            yield Arena(home, url, broker.start(_say))
 
     def _drop(self, name: str) -> None:
         with psycopg.connect(self._postgres.admin_url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-            connection.execute("CHECKPOINT")  # the next run shall not pay for this one's pages
 
 
 @contextmanager
@@ -204,7 +205,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def _ensure_stream(url: str) -> None:
+def _store(home: Path, backlog: Iterable[bytes]) -> None:
+    """Make the stream and publish the backlog, by a NATS that syncs when it stops: what is measured later
+    is reading, and a sync for each message would take minutes.
+    """
+    broker = EmbeddedNats(home, preferred_port=None, sync_always=False)
+    try:
+        url = broker.start(_say)
+        asyncio.run(_ensure_streams(url))
+        fill(url, SUBJECT, backlog)
+    finally:
+        broker.stop()
+
+
+async def _ensure_streams(url: str) -> None:
     connection = await nats.connect(url)
     try:
         await ensure_notification_streams(connection.jetstream())

@@ -101,13 +101,17 @@ def open_accounts(url: str, count: int) -> None:
 def check(url: str, workload: Workload) -> None:
     """Every message recorded once, and every position what an independent sum says. Raises AssertionError."""
     with psycopg.connect(url) as connection:
-        states = dict(connection.execute("SELECT state, count(*) FROM bank_messages GROUP BY 1").fetchall())
+        states: dict[str, int] = dict(
+            connection.execute("SELECT state, count(*) FROM bank_messages GROUP BY 1").fetchall()
+        )
         assert states == {"RECORDED": workload.messages}, f"messages by state: {states}"
         stored = connection.execute(
             "SELECT count(*), count(DISTINCT message_id) FROM bank_entries"
         ).fetchone()
         assert stored == (workload.messages, workload.messages), f"entries, and their messages: {stored}"
-        held = dict(connection.execute("SELECT account_number, bank_reported_balance FROM emi_accounts"))
+        held: dict[str, Decimal] = dict(
+            connection.execute("SELECT account_number, bank_reported_balance FROM emi_accounts")
+        )
         expected = workload.positions()
         wrong = [number for number, position in expected.items() if held[number] != position]
         assert not wrong, f"{len(wrong)} positions differ, first {wrong[0]}"
