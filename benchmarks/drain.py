@@ -42,4 +42,4 @@ def _drain(servers: Servers, workload: Workload, *, engine: bool) -> float:
         with arena.running(commands) as processes:
             arena.wait_for_messages(workload.messages, processes, within=300)
         check(arena.database_url, workload)
-        return workload.messages / arena.commit_span()
+        return arena.rate()

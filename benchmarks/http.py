@@ -9,18 +9,17 @@ the servers are the bottleneck. Engine and plain service take turns, one process
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from statistics import harmonic_mean
-from typing import Final
+from typing import Final, cast
 
 import uvloop
 
 from benchmarks.figure import Figure
-from benchmarks.servers import Servers, free_port
+from benchmarks.servers import Servers, free_port, run_module
 from benchmarks.workload import Movement, Workload, body
 
 CONNECTIONS: Final = 64
@@ -55,10 +54,7 @@ def _turn(servers: Servers, *, engine: bool) -> float:
 
 def _client(port: int, seconds: int, first: int) -> float:
     arguments = [str(n) for n in (port, CONNECTIONS, seconds, ACCOUNTS, first)]
-    answer = subprocess.run(
-        [sys.executable, "-m", "benchmarks.http", *arguments], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return float(answer.stdout)
+    return float(run_module("benchmarks.http", *arguments, within=seconds + 60))
 
 
 class _Connection(asyncio.Protocol):
@@ -72,9 +68,8 @@ class _Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(next(self._requests))
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         self._received += data

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import select
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from statistics import quantiles
 from typing import Final
 
 from benchmarks.figure import Figure
-from benchmarks.servers import Servers, free_port
+from benchmarks.servers import Servers, free_port, run_module
 from benchmarks.wire import Wire
 from benchmarks.workload import SUBJECT, Workload, check
 
@@ -39,11 +38,9 @@ def run(servers: Servers) -> Iterator[Figure]:
     with servers.arena(ACCOUNTS) as arena, arena.running([arena.engine(port := free_port())]) as processes:
         processes[0].wait_for_http(f"http://127.0.0.1:{port}/api/v1/reconciliation/health")
         arguments = [arena.nats_url, str(RATE), str(WARM_UP_SECONDS + SECONDS), str(ACCOUNTS)]
-        answer = subprocess.run(
-            [sys.executable, "-m", "benchmarks.latency", *arguments], check=True, stdout=subprocess.PIPE
-        )
+        answer = run_module("benchmarks.latency", *arguments, within=SECONDS + 2 * _LATE_SECONDS)
         check(arena.database_url, Workload(RATE * (WARM_UP_SECONDS + SECONDS), ACCOUNTS))
-    latencies = json.loads(answer.stdout)[RATE * WARM_UP_SECONDS :]
+    latencies = json.loads(answer)[RATE * WARM_UP_SECONDS :]
     cuts = quantiles(latencies, n=1000)
     for name, cut in (("p50", 500), ("p99", 990), ("p99.9", 999)):
         yield Figure(f"publish to commit at {RATE:,}/s, {name}", cuts[cut - 1], "ms")
@@ -80,7 +77,7 @@ def publish(url: str, rate: int, seconds: int, accounts: int) -> list[float]:
 
 
 def _stream_sequence(subject: str) -> int:
-    """From `$JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE.…`, or the same with domain and account before STREAM."""
+    """From `$JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE.…`, perhaps with domain and account before STREAM."""
     tokens = subject.split(".")
     return int(tokens[5] if len(tokens) == 9 else tokens[7])
 

@@ -40,9 +40,10 @@ NAIVE: Final = [sys.executable, "-m", "benchmarks.naive"]
 class Arena:
     """One run's database and NATS, both empty at first, and what runs on them."""
 
-    def __init__(self, home: Path, database_url: str, nats_url: str) -> None:
+    def __init__(self, home: Path, database_url: str, admin_url: str, nats_url: str) -> None:
         self.home = home
         self.database_url = database_url
+        self.admin_url = admin_url
         self.nats_url = nats_url
 
     def engine(self, port: int) -> list[str]:
@@ -68,6 +69,12 @@ class Arena:
             for process in processes:
                 process.stop()
 
+    def messages(self) -> int:
+        """About how many messages were taken in; costs nothing."""
+        with psycopg.connect(self.database_url) as connection:
+            row = connection.execute("SELECT last_value FROM bank_messages_id_seq").fetchone()
+        return row[0] if row else 0
+
     def wait_for_messages(self, count: int, processes: Sequence[Process], within: float) -> None:
         """Until `count` messages are committed. Asks little: the sequence first, the table at the end."""
         deadline = time.monotonic() + within
@@ -82,12 +89,14 @@ class Arena:
                     raise TimeoutError(f"{_count(connection)} of {count} messages after {within:.0f} s")
                 time.sleep(0.2)
 
-    def commit_span(self) -> float:
-        """Seconds from the first to the last commit of a message, by PostgreSQL's own record."""
+    def rate(self) -> float:
+        """Messages from NATS committed per second, from the first commit on, by PostgreSQL's own record."""
         with psycopg.connect(self.database_url) as connection:
             row = connection.execute(
-                "SELECT extract(epoch FROM max(at) - min(at))::float8"
-                " FROM (SELECT pg_xact_commit_timestamp(xmin) AS at FROM bank_messages) AS commits"
+                "SELECT (count(*) - min(first_batch)) / extract(epoch FROM max(at) - min(at))::float8 FROM ("
+                "  SELECT at, count(*) OVER (ORDER BY at) AS first_batch FROM ("
+                "    SELECT pg_xact_commit_timestamp(xmin) AS at FROM bank_messages WHERE door = 'NATS'"
+                "  ) AS messages) AS commits"
             ).fetchone()
         assert row is not None
         return float(row[0])
@@ -170,7 +179,10 @@ class Servers:
         home = self._home / f"arena{self._arenas}"
         home.mkdir()
         name = f"bench{self._arenas}"
-        url = urlunsplit(urlsplit(self._postgres.url)._replace(path=f"/{name}"))
+        url, admin_url = (
+            urlunsplit(urlsplit(one)._replace(path=f"/{name}"))
+            for one in (self._postgres.url, self._postgres.admin_url)
+        )
         with ExitStack() as stack:
             with psycopg.connect(self._postgres.admin_url, autocommit=True) as connection:
                 ensure_database(connection, name)
@@ -182,7 +194,7 @@ class Servers:
                 connection.execute("CHECKPOINT")  # what was done so far is not the measured's to write out
             broker = EmbeddedNats(home / "nats", preferred_port=None)
             stack.callback(broker.stop)
-            yield Arena(home, url, broker.start(_say))
+            yield Arena(home, url, admin_url, broker.start(_say))
 
     def _drop(self, name: str) -> None:
         with psycopg.connect(self._postgres.admin_url, autocommit=True) as connection:
@@ -197,6 +209,15 @@ def servers() -> Iterator[Servers]:
         Path(home).chmod(0o755)  # PostgreSQL refuses root, and runs as somebody else then
         with Servers(Path(home)).started() as running:
             yield running
+
+
+def run_module(module: str, *arguments: str, within: float) -> str:
+    """Run a client in a process of its own; returns what it prints. Raises if it fails."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, timeout=within, env=_environment()
+    )
+    return done.stdout
 
 
 def free_port() -> int:

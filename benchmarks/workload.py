@@ -89,7 +89,7 @@ def open_accounts(url: str, count: int) -> None:
                 " bank_reported_balance) FROM STDIN"
             ) as copy:
                 for n in range(count):
-                    ledger = OPENING if n % 50 == 0 else LEDGER
+                    ledger = OPENING if n % 50 == 49 else LEDGER
                     copy.write_row((account_id(n), _BANK, account_number(n), CURRENCY, ledger, OPENING))
             connection.execute(
                 "INSERT INTO account_openings (account_id, balance, as_of, actor)"
