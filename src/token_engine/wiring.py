@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from random import Random
 from typing import Final
@@ -52,7 +52,7 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(contextlib.closing(_listen(settings.host, settings.port)))
-        connections = await _servers(settings, stack, stop)
+        connections = await _servers(settings, stack)
         taken = await asyncio.to_thread(migrate, connections.database_url)
         for step in taken:
             _log.info(f"Schema: applied {step.version:04d} {step.name}")
@@ -77,13 +77,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise PortTakenError(
-            f"{host}:{port} cannot be used ({error.strerror}): choose another with --port"
-        ) from error
+        raise PortTakenError(f"{host}:{port} cannot be used ({error.strerror}): choose another with --port") from error
     return listener
 
 
-async def _servers(settings: Settings, stack: contextlib.AsyncExitStack, stop: asyncio.Event) -> Connections:
+async def _servers(settings: Settings, stack: contextlib.AsyncExitStack) -> Connections:
     """The URLs to use; servers that have none are started here and restarted if they die."""
     database_url, nats_url = settings.database_url, settings.nats_url
     if database_url and nats_url:
@@ -175,7 +173,7 @@ async def _engine(
         yield
 
 
-async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], object]:
+async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], Awaitable[None]]:
     """Start the HTTP server on `listener`; returns what stops it."""
     config = uvicorn.Config(
         build(rooms), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=10,
@@ -183,8 +181,7 @@ async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], object]:
     )  # fmt: skip
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-    while not server.started and not task.done():
-        await asyncio.sleep(0.01)
+    await server.ready.wait()
 
     async def stop() -> None:
         server.should_exit = True
@@ -196,9 +193,17 @@ async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], object]:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: the engine stops its rooms in order."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
+    def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
 
 
 def _say_ready(settings: Settings) -> None:

@@ -21,15 +21,11 @@ def tally(*signed: str, pending: str = "0") -> Tally:
         counted.add(Entry(amount=abs(amount), currency="AED", credit_debit=side, status=EntryStatus.BOOK))
     if pending != "0":
         credit = CreditDebit.CRDT
-        counted.add(
-            Entry(amount=Decimal(pending), currency="AED", credit_debit=credit, status=EntryStatus.PDNG)
-        )
+        counted.add(Entry(amount=Decimal(pending), currency="AED", credit_debit=credit, status=EntryStatus.PDNG))
     return counted
 
 
-def heading(
-    *balances: tuple[str, str], stated_entries: int | None = None, stated_sum: str | None = None
-) -> Heading:
+def heading(*balances: tuple[str, str], stated_entries: int | None = None, stated_sum: str | None = None) -> Heading:
     return Heading(
         kind=MessageKind.STATEMENT,
         type="camt.053",

@@ -25,9 +25,7 @@ JSON = {
 }
 
 
-def entry(
-    amount: str = AMOUNT, indicator: str = "<CdtDbtInd>CRDT</CdtDbtInd>", rest: str = "<Sts>BOOK</Sts>"
-) -> str:
+def entry(amount: str = AMOUNT, indicator: str = "<CdtDbtInd>CRDT</CdtDbtInd>", rest: str = "<Sts>BOOK</Sts>") -> str:
     return f"<Ntry>{amount}{indicator}{rest}</Ntry>"
 
 

@@ -112,9 +112,7 @@ def test_a_corrupt_member_is_named() -> None:
     assert (refusal.code, refusal.field) == ("bundle_refused", "in.zip/a.xml")
 
 
-@pytest.mark.parametrize(
-    "raw", [gzip.compress(b"<Document/>" * 99)[:-9], gzip.compress(b"<a/>") + b"garbage"]
-)
+@pytest.mark.parametrize("raw", [gzip.compress(b"<Document/>" * 99)[:-9], gzip.compress(b"<a/>") + b"garbage"])
 def test_a_broken_gzip_is_refused(raw: bytes) -> None:
     assert refused(raw).code == "bundle_refused"
 

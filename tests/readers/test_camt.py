@@ -92,13 +92,7 @@ def test_no_namespace() -> None:
 
 
 def test_prefixed_namespace() -> None:
-    text = (
-        camt(ENTRY)
-        .replace("</", "\0")
-        .replace("<", "<c:")
-        .replace("\0", "</c:")
-        .replace("xmlns=", "xmlns:c=")
-    )
+    text = camt(ENTRY).replace("</", "\0").replace("<", "<c:").replace("\0", "</c:").replace("xmlns=", "xmlns:c=")
     assert read(text) == read(camt(ENTRY))
 
 
@@ -110,9 +104,7 @@ def test_unicode_encodings_with_and_without_mark(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["ISO-8859-1", "windows-1252"])
 def test_declared_single_byte_encodings(encoding: str) -> None:
-    text = f'<?xml version="1.0" encoding="{encoding}"?>' + camt(
-        entry(rest="<AcctSvcrRef>Größe-7</AcctSvcrRef>")
-    )
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + camt(entry(rest="<AcctSvcrRef>Größe-7</AcctSvcrRef>"))
     assert read_entry(text.encode(encoding)).servicer_reference == "Größe-7"
 
 
@@ -361,9 +353,7 @@ def test_a_control_sum_may_have_a_sign() -> None:
 
 
 def test_what_is_like_an_entry_and_is_none_lends_nothing_to_the_next() -> None:
-    like = (
-        f"<Othr>{AMOUNT}<CdtDbtInd>CRDT</CdtDbtInd><NtryDtls><TxDtls>{REFERENCES}</TxDtls></NtryDtls></Othr>"
-    )
+    like = f"<Othr>{AMOUNT}<CdtDbtInd>CRDT</CdtDbtInd><NtryDtls><TxDtls>{REFERENCES}</TxDtls></NtryDtls></Othr>"
     assert refused(camt(f"{like}<Ntry/>")).field == "Ntfctn[1]/Ntry[1]/Amt"
     assert read_entry(camt(like, ENTRY)) == read_entry(camt(ENTRY))
 

@@ -39,9 +39,7 @@ _INSERTS = [
     b"<TxDtls/>", b"</Stmt>", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"-", b"1e9", b'"', b"}", b"&#0;", b"&lt;",
 ]  # fmt: skip
 
-_quick = settings(
-    max_examples=400, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+_quick = settings(max_examples=400, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
@@ -51,9 +49,7 @@ def mutated(draw: st.DrawFn, originals: list[bytes]) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(raw)))
         end = min(len(raw), start + draw(st.integers(0, 30)))
-        insert = draw(
-            st.one_of(st.sampled_from(_INSERTS), st.binary(max_size=6), st.just(raw[start:end] * 2))
-        )
+        insert = draw(st.one_of(st.sampled_from(_INSERTS), st.binary(max_size=6), st.just(raw[start:end] * 2)))
         raw = raw[:start] + insert + raw[end:]
     return raw
 
@@ -87,9 +83,7 @@ def test_any_text_in_any_element(leaf: str, text: str) -> None:
 
 
 @_quick
-@given(
-    st.sampled_from(sorted(JSON)), st.recursive(st.none() | st.text() | st.floats() | st.integers(), st.lists)
-)
+@given(st.sampled_from(sorted(JSON)), st.recursive(st.none() | st.text() | st.floats() | st.integers(), st.lists))
 def test_any_value_in_any_member(member: str, value: object) -> None:
     _holds(json.dumps(JSON | {member: value}).encode())
 

@@ -60,9 +60,7 @@ def test_an_iban_is_kept_without_blanks_and_another_number_as_it_is() -> None:
 
 
 def test_no_reference_words() -> None:
-    entry = read_entry(
-        said(bank_reference="NONREF", end_to_end_id="NOTPROVIDED", uetr="", transaction_id="000")
-    )
+    entry = read_entry(said(bank_reference="NONREF", end_to_end_id="NOTPROVIDED", uetr="", transaction_id="000"))
     assert entry.servicer_reference is None
     assert (entry.end_to_end_id, entry.uetr, entry.transaction_id) == (None, None, None)
 
@@ -123,9 +121,7 @@ def test_null_is_missing_where_required_and_absent_where_not() -> None:
     assert read_entry(json.dumps(JSON | {"bank_reference": None})).servicer_reference is None
 
 
-@pytest.mark.parametrize(
-    "text", ["[]", "[1]", "{}x", '{"message_id"', '{"message_id": "\\ud800"', "{" * 9999]
-)
+@pytest.mark.parametrize("text", ["[]", "[1]", "{}x", '{"message_id"', '{"message_id": "\\ud800"', "{" * 9999])
 def test_what_is_no_notification_at_all(text: str) -> None:
     assert refused(text).code in ("invalid_json", "missing_field")
 

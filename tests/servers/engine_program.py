@@ -29,9 +29,7 @@ def main() -> None:
         try:
             # Each in a thread that ends at once, as worker threads do: the servers must not end with it.
             for server in (postgres, nats):
-                thread = threading.Thread(
-                    target=server.start, args=(lambda text: print(text, file=sys.stderr),)
-                )
+                thread = threading.Thread(target=server.start, args=(lambda text: print(text, file=sys.stderr),))
                 thread.start()
                 thread.join()
             where = {

@@ -16,9 +16,7 @@ PROGRAM = Path(__file__).with_name("engine_program.py")
 
 class Engine:
     def __init__(self, data: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, PROGRAM, data], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self.process = subprocess.Popen([sys.executable, PROGRAM, data], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         where = json.loads(self.process.stdout.readline())
         self.postgres, self.url = where["postgres"]
@@ -36,9 +34,7 @@ def gone(pids: list[int]) -> bool:
     return all(state.startswith("Z") for state in found.stdout.split())
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux tells children; elsewhere the next start does"
-)
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children; elsewhere the next start does")
 def test_the_servers_go_with_the_engine_and_come_back(tmp_path: Path) -> None:
     data = tmp_path / "data"
     engine = Engine(data)

@@ -99,9 +99,7 @@ def test_without_namespaces_it_runs_as_nobody_and_is_resumed_as_nobody(
 
 
 @as_root
-def test_roots_directory_moves_to_nobody_when_namespaces_go(
-    reachable: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_roots_directory_moves_to_nobody_when_namespaces_go(reachable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = EmbeddedPostgres(reachable / "postgres")
     try:
         with psycopg.connect(server.start(print)) as connection:
@@ -119,16 +117,12 @@ def test_roots_directory_moves_to_nobody_when_namespaces_go(
 
 
 @as_root
-def test_no_way_at_all_is_explained_and_leaves_the_owner(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_way_at_all_is_explained_and_leaves_the_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_namespaces(monkeypatch)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     server = EmbeddedPostgres(closed / "postgres")
-    with pytest.raises(
-        ServerError, match=r"(?s)refuses to run as root.*unshare.*ordinary user.*--database-url"
-    ):
+    with pytest.raises(ServerError, match=r"(?s)refuses to run as root.*unshare.*ordinary user.*--database-url"):
         server.start(print)
     assert (closed / "postgres").stat().st_uid == 0
     assert closed.stat().st_mode & 0o777 == 0o700
@@ -185,9 +179,7 @@ def _interpreter_for_others() -> str:
     pytest.skip("no interpreter that another user may run")
 
 
-def test_an_ordinary_user_is_told_whose_directory_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_ordinary_user_is_told_whose_directory_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(ServerError, match=r"belongs to .*and this is uid 12345"):

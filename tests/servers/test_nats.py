@@ -93,9 +93,7 @@ def test_the_preferred_port_taken_is_replaced_aloud(tmp_path: Path, said: list[s
             server.stop()
 
 
-def test_a_port_lost_between_check_and_bind_is_replaced(
-    nats: EmbeddedNats, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_port_lost_between_check_and_bind_is_replaced(nats: EmbeddedNats, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken, choose = other.getsockname()[1], port.choose
         answers = iter([taken])
@@ -119,9 +117,7 @@ def test_another_nats_on_the_port_is_not_mistaken_for_ours(
         other.stop()
 
 
-def test_a_server_left_by_an_earlier_run_is_stopped_aloud(
-    nats: EmbeddedNats, tmp_path: Path, said: list[str]
-) -> None:
+def test_a_server_left_by_an_earlier_run_is_stopped_aloud(nats: EmbeddedNats, tmp_path: Path, said: list[str]) -> None:
     publish(nats.start(print), "one")
     next_run = EmbeddedNats(tmp_path / "nats", preferred_port=None)
     try:

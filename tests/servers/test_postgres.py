@@ -124,9 +124,7 @@ def test_a_wanted_port_that_is_taken_is_replaced_aloud(tmp_path: Path, said: lis
             server.stop()
 
 
-def test_the_remembered_port_taken_between_runs(
-    postgres: EmbeddedPostgres, tmp_path: Path, said: list[str]
-) -> None:
+def test_the_remembered_port_taken_between_runs(postgres: EmbeddedPostgres, tmp_path: Path, said: list[str]) -> None:
     postgres.start(print)
     first = postgres.port
     assert first is not None
@@ -255,9 +253,7 @@ def test_kill_9_of_the_engine_at_any_point_of_its_first_start(
     postgres: EmbeddedPostgres, tmp_path: Path, delay: float
 ) -> None:
     program = Path(__file__).with_name("engine_program.py")
-    engine = subprocess.Popen(
-        [sys.executable, program, tmp_path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    engine = subprocess.Popen([sys.executable, program, tmp_path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(delay)
     engine.kill()
     engine.wait()
@@ -276,9 +272,7 @@ def test_a_half_made_set_up_is_completed(postgres: EmbeddedPostgres, monkeypatch
     write(postgres.start(print), 1)
 
 
-def test_passwords_are_for_the_engines_user_only(
-    postgres: EmbeddedPostgres, tmp_path: Path, said: list[str]
-) -> None:
+def test_passwords_are_for_the_engines_user_only(postgres: EmbeddedPostgres, tmp_path: Path, said: list[str]) -> None:
     seen = b""
     over = threading.Event()
 
@@ -396,9 +390,7 @@ def test_ctrl_c_reaches_only_the_engine(postgres: EmbeddedPostgres) -> None:
     assert os.getsid(postgres.pid) != os.getsid(0)
 
 
-def test_the_environment_does_not_reach_the_server(
-    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_does_not_reach_the_server(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "PGDATA": "/nowhere",
         "PGSSLMODE": "require",

@@ -29,9 +29,7 @@ def create(
     bank: Annotated[str, typer.Option(help="The bank's name.")],
     bic: Annotated[str | None, typer.Option()] = None,
     ledger_balance: Annotated[str, typer.Option(help="Tokens outstanding, in major units.")] = "0",
-    bank_balance: Annotated[
-        str | None, typer.Option(help="What the bank holds; without it: Unknown.")
-    ] = None,
+    bank_balance: Annotated[str | None, typer.Option(help="What the bank holds; without it: Unknown.")] = None,
     as_of: Annotated[datetime | None, typer.Option(help="When the bank held it (UTC).")] = None,
     inverts_reversals: Annotated[
         bool, typer.Option(help="This bank sends a reversal with the indicator of what it undoes.")

@@ -72,9 +72,7 @@ def replay(
             after, found = rows[-1]["id"], found + len(rows)
             fine &= await _record(database, [_kept(row) for row in rows], as_json)
         if numbers and found < len(set(numbers)):
-            typer.echo(
-                "Some of these numbers are no whole rejected messages: see `token-engine messages`.", err=True
-            )
+            typer.echo("Some of these numbers are no whole rejected messages: see `token-engine messages`.", err=True)
             return False
         if not found:
             typer.echo("Nothing to replay.", err=True)

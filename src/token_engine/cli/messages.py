@@ -19,9 +19,7 @@ _COLUMNS: Final = {
 
 
 def messages(
-    number: Annotated[
-        int | None, typer.Argument(help="Show this one; its bytes go to stdout with --raw.")
-    ] = None,
+    number: Annotated[int | None, typer.Argument(help="Show this one; its bytes go to stdout with --raw.")] = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="Only what is kept as rejected.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="The message's bytes as they came.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Annotated
 
 import nats.errors
@@ -23,17 +24,17 @@ def run(
     data: Data = DATA,
     database_url: DatabaseUrl = None,
     nats_url: NatsUrl = None,
-    host: Annotated[
-        str, typer.Option(help="Address to serve on; other machines reach it on 0.0.0.0.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to serve on; other machines reach it on 0.0.0.0.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="TOKEN_ENGINE_PORT", help="Port of the API.")] = DEFAULT_PORT,
     demo: Annotated[bool, typer.Option(help="Demo accounts and a simulated bank.")] = False,
 ) -> None:
     """Run the engine. Servers that no URL names are started here, and stopped with it."""
     logs.configure()
-    settings = Settings(
-        data_dir=data, database_url=database_url, nats_url=nats_url, host=host, port=port, demo=demo
-    )
+    settings = Settings(data_dir=data, database_url=database_url, nats_url=nats_url, host=host, port=port, demo=demo)
+    # A batch makes thousands of short-lived objects and few cycles: looking for cycles among what the
+    # process keeps for good, every few hundred objects, is a tenth of the time of recording.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(wiring.run(settings))

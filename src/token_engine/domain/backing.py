@@ -83,9 +83,7 @@ def _within(deviation: Decimal, bank: Decimal, percent: Decimal, cap: Decimal | 
     return EXACT.multiply(deviation, Decimal(100)) <= EXACT.multiply(percent, bank)
 
 
-def verdict_as_of(
-    level: Level | None, evidence_at: datetime | None, now: datetime, policy: Policy
-) -> Verdict:
+def verdict_as_of(level: Level | None, evidence_at: datetime | None, now: datetime, policy: Policy) -> Verdict:
     """What may be said `now` of a level judged on evidence of `evidence_at` (both with a time zone)."""
     if level is None or evidence_at is None:
         return Verdict.UNKNOWN

@@ -13,8 +13,6 @@ from token_engine.domain.entry import Entry
 from token_engine.domain.notification import MessageKind
 from token_engine.domain.pairing import Movement, Sighting, identity, pair, sighting
 
-Key = tuple[UUID, Decimal, str]
-
 
 class NewEntry(msgspec.Struct, gc=False):
     """An entry that no message told of before, and the name it is kept under."""
@@ -46,61 +44,73 @@ class KnownMovements:
     """
 
     def __init__(self) -> None:
-        # The same movement stands in several: notifications look by name, reports by the whole group.
-        self._named: defaultdict[Key, list[Movement]] = defaultdict(list)
-        self._stated: defaultdict[Key, list[Movement]] = defaultdict(list)
-        self._group: defaultdict[Key, list[Movement]] = defaultdict(list)
+        self._shelves: defaultdict[UUID, defaultdict[Decimal, _Shelf]] = defaultdict(lambda: defaultdict(_Shelf))
 
     def add(self, account: UUID, amount: Decimal, movement: Movement) -> None:
         """Make a stored movement known, with all its sightings."""
-        group = (account, amount, _group_of(movement.identity))
-        self._group[group].append(movement)
-        self._named[account, amount, movement.identity].append(movement)
-        if movement.sightings[0].kind is not MessageKind.NOTIFICATION:
-            self._stated[group].append(movement)
+        self._shelves[account][amount].add(movement)
 
     def admit(
-        self,
-        account: UUID,
-        entries: Sequence[Entry],
-        kind: MessageKind,
-        message_id: str,
-        *,
-        copy: bool = False,
+        self, account: UUID, entries: Sequence[Entry], kind: MessageKind, message_id: str, *, copy: bool = False
     ) -> Admission:
         """Pair one message's entries with what is known; the surplus becomes known, unless it is a copy."""
-        by_group: defaultdict[Key, list[tuple[Entry, Sighting, str]]] = defaultdict(list)
+        shelves = self._shelves[account]
+        told: defaultdict[tuple[Decimal, str], list[_Told]] = defaultdict(list)
         for entry in entries:
             seen = sighting(entry, kind, message_id)
             name = identity(entry, seen)
-            by_group[account, entry.amount, _group_of(name)].append((entry, seen, name))
+            told[entry.amount, _group_of(name)].append((entry, seen, name))
 
         admission = Admission([], [])
-        for group, told in by_group.items():
-            candidates = self._candidates(group, kind, {name for _, _, name in told})
-            claims = pair([seen for _, seen, _ in told], candidates)
-            for (entry, seen, name), movement in zip(told, claims, strict=True):
+        for (amount, group), alike in told.items():
+            shelf = shelves[amount]
+            claims = pair([seen for _, seen, _ in alike], shelf.candidates(group, kind, [name for _, _, name in alike]))
+            for (entry, seen, name), movement in zip(alike, claims, strict=True):
                 if movement is None:
                     if not copy:
-                        admission.new.append(self._record(group, entry, seen, name))
+                        admission.new.append(NewEntry(entry, name, shelf.record(name, seen)))
                 elif _first_told_by_a_report(movement) and kind is MessageKind.NOTIFICATION:
                     movement.sightings.append(seen)
-                    admission.claims.append(Claim(entry.amount, name, movement, seen))
+                    admission.claims.append(Claim(amount, name, movement, seen))
         return admission
 
-    def _candidates(self, group: Key, kind: MessageKind, names: set[str]) -> list[Movement]:
+
+_Told = tuple[Entry, Sighting, str]
+
+
+class _Shelf:
+    """The known movements of one amount on one account.
+
+    The same movement stands in several places: notifications look by name, reports by the whole group.
+    """
+
+    __slots__ = ("_group", "_named", "_stated")
+
+    def __init__(self) -> None:
+        self._named: dict[str, list[Movement]] = {}
+        self._stated: dict[str, list[Movement]] = {}
+        self._group: dict[str, list[Movement]] = {}
+
+    def add(self, movement: Movement) -> None:
+        group = _group_of(movement.identity)
+        self._group.setdefault(group, []).append(movement)
+        self._named.setdefault(movement.identity, []).append(movement)
+        if movement.sightings[0].kind is not MessageKind.NOTIFICATION:
+            self._stated.setdefault(group, []).append(movement)
+
+    def candidates(self, group: str, kind: MessageKind, names: Sequence[str]) -> Sequence[Movement]:
+        """What entries of these names could be."""
         if kind is not MessageKind.NOTIFICATION:
-            return self._group.get(group, [])
-        account, amount, _ = group
-        named = [m for name in sorted(names) for m in self._named.get((account, amount, name), ())]
+            return self._group.get(group, ())
+        named = [m for name in dict.fromkeys(names) for m in self._named.get(name, ())]
         # Stated ones also hold those that a notification has claimed, under whatever name it gave.
         return [*named, *(m for m in self._stated.get(group, ()) if m.identity not in names)]
 
-    def _record(self, group: Key, entry: Entry, seen: Sighting, name: str) -> NewEntry:
-        account, amount, _ = group
-        occurrence = len(self._named.get((account, amount, name), ()))
-        self.add(account, amount, Movement(name, occurrence, [seen]))
-        return NewEntry(entry, name, occurrence)
+    def record(self, name: str, seen: Sighting) -> int:
+        """Make a new movement known; which of its name it is."""
+        occurrence = len(self._named.get(name, ()))
+        self.add(Movement(name, occurrence, [seen]))
+        return occurrence
 
 
 def _first_told_by_a_report(movement: Movement) -> bool:

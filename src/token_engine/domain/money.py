@@ -58,9 +58,7 @@ def parse_amount(text: str, field: str = "amount") -> Decimal:
     if not _PLAIN_DECIMAL.fullmatch(text):
         raise RefusedError("invalid_amount", f"{field}: {_why_not_an_amount(text)}", field)
     if len(text.partition(".")[0].lstrip("0")) > INTEGER_DIGITS:
-        raise RefusedError(
-            "invalid_amount", f"{field}: more than {INTEGER_DIGITS} digits before the point", field
-        )
+        raise RefusedError("invalid_amount", f"{field}: more than {INTEGER_DIGITS} digits before the point", field)
     return Decimal(text)
 
 

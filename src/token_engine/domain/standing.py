@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -67,16 +68,16 @@ class Standing:
         self.discrepancies: dict[UUID, Discrepancy] = {}
 
     def take(
-        self, change: Decimal, recorded: int, evidence: Evidence, fresh_id: UUID
+        self, change: Decimal, recorded: int, evidence: Evidence, new_id: Callable[[], UUID]
     ) -> tuple[Judgement, BreakerStep | None]:
         """Move the position by `change` (major units, signed), judge, step the breaker, keep the break.
 
-        `fresh_id` names the discrepancy that this may open.
+        `new_id` names the discrepancy that this may open.
         """
         self.bank = EXACT.add(self.bank, change)
         self.level = judge(self.account.ledger, self.bank, self.account.policy)
         self.evidence = evidence
-        self._keep_discrepancy(fresh_id, evidence)
+        self._keep_discrepancy(new_id, evidence)
         moved: BreakerStep | None = None
         after = step(self.breaker, self.level)
         if after is not self.breaker:
@@ -101,20 +102,18 @@ class Standing:
             entries_recorded=recorded,
         )
 
-    def _keep_discrepancy(self, fresh_id: UUID, evidence: Evidence) -> None:
+    def _keep_discrepancy(self, new_id: Callable[[], UUID], evidence: Evidence) -> None:
         assert self.level is not None
         if self.level is Level.OK:
             if self._open is not None:
                 self._touch(
                     self._open, self.level, evidence
-                ).resolution = (
-                    f"difference within bounds again by {evidence.source_system} {evidence.source_reference}"
-                )
+                ).resolution = f"difference within bounds again by {evidence.source_system} {evidence.source_reference}"
                 self._open = None
             return
         if self._open is None:
-            self._open = fresh_id
-            self._touch(fresh_id, self.level, evidence).opened_now = True
+            self._open = new_id()
+            self._touch(self._open, self.level, evidence).opened_now = True
         else:
             self._touch(self._open, self.level, evidence)
 

@@ -41,9 +41,7 @@ class _Parcel:
 
     __slots__ = ("deliveries", "receipts")
 
-    def __init__(
-        self, deliveries: Sequence[Delivery], receipts: asyncio.Future[list[Receipt | Exception]]
-    ) -> None:
+    def __init__(self, deliveries: Sequence[Delivery], receipts: asyncio.Future[list[Receipt | Exception]]) -> None:
         self.deliveries = deliveries
         self.receipts = receipts
 
@@ -51,9 +49,7 @@ class _Parcel:
 class Batcher:
     """Commits deliveries in groups, on a connection of its own."""
 
-    def __init__(
-        self, database: Database, clock: Callable[[], datetime], committed: Callable[[], None]
-    ) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], committed: Callable[[], None]) -> None:
         """`committed` is called after each commit: there may be events to publish."""
         self._database = database
         self._clock = clock
@@ -124,9 +120,7 @@ class Batcher:
             return [unavailable] * len(batch)
         except Exception as error:
             if len(batch) == 1:
-                _log.exception(
-                    "The engine failed on a message", digest=batch[0].digest.hex(), source=batch[0].source
-                )
+                _log.exception("The engine failed on a message", digest=batch[0].digest.hex(), source=batch[0].source)
                 return [UnforeseenError(f"{type(error).__name__}: {error}")]
         return [outcome for delivery in batch for outcome in await self._commit([delivery])]
 
@@ -137,9 +131,7 @@ class Batcher:
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 # A lost server, a failover, a deadlock: nothing was committed, or if it was and only the
                 # answer got lost, the second attempt finds every message recorded already.
-                _log.warning(
-                    "Database did not answer; trying again", attempt=attempt, error=str(error).strip()
-                )
+                _log.warning("Database did not answer; trying again", attempt=attempt, error=str(error).strip())
                 if self._connection is not None and self._connection.broken:
                     await self._connection.close()
                     self._connection = None

@@ -135,9 +135,7 @@ def _account(section: Element, said: Said) -> str:
     if not number:
         raise FaultError("missing_field", section, "Acct/Id", "names no account")
     if len(number) > ACCOUNT_NUMBER_LENGTH:
-        raise FaultError(
-            "text_too_long", section, "Acct/Id", f"is longer than {ACCOUNT_NUMBER_LENGTH} characters"
-        )
+        raise FaultError("text_too_long", section, "Acct/Id", f"is longer than {ACCOUNT_NUMBER_LENGTH} characters")
     return number
 
 
@@ -154,9 +152,7 @@ def _is_copy(said: Said) -> bool:
     if indicator is not None:
         word = text(indicator, "CpyDplctInd")
         if word not in COPIES:
-            raise FaultError(
-                "invalid_indicator", indicator, "CpyDplctInd", f"{word[:12]!r} is not CODU, COPY or DUPL"
-            )
+            raise FaultError("invalid_indicator", indicator, "CpyDplctInd", f"{word[:12]!r} is not CODU, COPY or DUPL")
         return True
     duplicate = find(said, "DplctInd")
     return duplicate is not None and yes_no(duplicate, "DplctInd")
@@ -211,9 +207,7 @@ def _balance(bal: Element, place: str) -> StatedBalance:
         # Banks that leave the indicator out have no account in debit to tell apart.
         credit_debit=CreditDebit.CRDT if indicator is None else credit_debit(indicator, f"{place}/CdtDbtInd"),
         as_of=day(find(bal, "Dt"), f"{place}/Dt"),
-        includes_credit_line=any(
-            each is not None and yes_no(each, f"{place}/CdtLine/Incl") for each in includes
-        ),
+        includes_credit_line=any(each is not None and yes_no(each, f"{place}/CdtLine/Incl") for each in includes),
     )
 
 
@@ -226,6 +220,4 @@ def day(element: Element | None, path: str) -> date | None:
     try:
         return calendar_date(word)
     except ValueError as error:
-        raise FaultError(
-            "invalid_date", leaf, f"{path}/{local(leaf.tag)}", f"{word[:40]!r} is not a date"
-        ) from error
+        raise FaultError("invalid_date", leaf, f"{path}/{local(leaf.tag)}", f"{word[:40]!r} is not a date") from error

@@ -118,9 +118,7 @@ def _dated(word: str | None, field: str, parse: Callable[[str], _T]) -> _T | Non
     try:
         return parse(word)
     except ValueError as error:
-        raise RefusedError(
-            "invalid_date", f"{field}: {word[:40]!r} is not an ISO 8601 date", field
-        ) from error
+        raise RefusedError("invalid_date", f"{field}: {word[:40]!r} is not an ISO 8601 date", field) from error
 
 
 def _refuse_indicator(word: str) -> NoReturn:

@@ -76,9 +76,7 @@ def form_of(opening: str) -> Form:
         return Form.XML
     if opening[0] in "{[" and not opening.startswith("{1:"):
         return Form.JSON
-    raise RefusedError(
-        "not_a_bank_message", f"neither XML nor JSON: this looks like {_what_it_looks_like(opening)}"
-    )
+    raise RefusedError("not_a_bank_message", f"neither XML nor JSON: this looks like {_what_it_looks_like(opening)}")
 
 
 _MT_FIELDS: Final = (

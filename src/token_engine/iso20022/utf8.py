@@ -51,9 +51,7 @@ class Utf8Stream:
                 break
         self._kept += len(data)
         if self._kept > KEPT_BYTES:
-            raise RefusedError(
-                "too_large", f"a heading or a single entry is larger than {KEPT_BYTES // 2**20} MiB"
-            )
+            raise RefusedError("too_large", f"a heading or a single entry is larger than {KEPT_BYTES // 2**20} MiB")
         return data
 
     def freed(self) -> None:
@@ -66,9 +64,7 @@ class Utf8Stream:
         try:
             return self._decoder.decode(raw, final).encode()
         except UnicodeDecodeError as error:
-            raise RefusedError(
-                "invalid_text", f"the text is not valid {error.encoding}: {error.reason}"
-            ) from error
+            raise RefusedError("invalid_text", f"the text is not valid {error.encoding}: {error.reason}") from error
 
 
 def _read_up_to(source: Readable, size: int) -> bytes:

@@ -80,9 +80,7 @@ def make(
         if halt.wait(0.02) or time.monotonic() > deadline:
             end(child.pid, lambda: child.poll() is not None, [(signal.SIGTERM, 10), (signal.SIGKILL, 10)])
             shutil.rmtree(new, ignore_errors=True)
-            raise explained(
-                "The database was not made: stopped, or out of time.", remedy="Start again.", log=log
-            )
+            raise explained("The database was not made: stopped, or out of time.", remedy="Start again.", log=log)
     if child.returncode != 0:
         shutil.rmtree(new, ignore_errors=True)
         raise explained(

@@ -89,9 +89,7 @@ class EmbeddedNats(EmbeddedServer):
             pid = int(note.read_text("ascii"))
         except (OSError, ValueError):
             return
-        stop_server(
-            "NATS", pid, lambda: process.is_server_on(pid, self._home, "nats-server"), self.stopping, say
-        )
+        stop_server("NATS", pid, lambda: process.is_server_on(pid, self._home, "nats-server"), self.stopping, say)
         note.unlink(missing_ok=True)
 
     def _launch(self, program: Path, say: Callable[[str], None]) -> None:

@@ -21,9 +21,7 @@ async def _rows(tx: Transaction, statement: bytes, parameters: dict[str, Any]) -
     return await cursor.fetchall()
 
 
-async def upsert_bank(
-    tx: Transaction, key: UUID, name: str, bic: str | None, *, inverts_reversals: bool
-) -> UUID:
+async def upsert_bank(tx: Transaction, key: UUID, name: str, bic: str | None, *, inverts_reversals: bool) -> UUID:
     """The id of the bank of this name, made with `key` if it is new."""
     parameters = {"id": key, "name": name, "bic": bic, "inverts_reversals": inverts_reversals}
     return UUID(str((await _rows(tx, _sql.upsert_bank, parameters))[0]["id"]))
@@ -41,9 +39,7 @@ async def create(
     return bool(await _rows(tx, _sql.create, parameters))
 
 
-async def open_position(
-    tx: Transaction, account_id: UUID, balance: Decimal, as_of: datetime, actor: str
-) -> None:
+async def open_position(tx: Transaction, account_id: UUID, balance: Decimal, as_of: datetime, actor: str) -> None:
     """Keep the bank's balance that the account's position starts from."""
     parameters = {"account_id": account_id, "balance": balance, "as_of": as_of, "actor": actor}
     await tx.execute(_sql.open_position, parameters)

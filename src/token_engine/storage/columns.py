@@ -30,6 +30,17 @@ class Column:
         self.literal = b"{" + encoded[1:-1] + b"}"
 
 
+class JsonColumn(Column):
+    """One column of a batch of JSON texts, or None. JSON writes a control character as an escape, so that
+    none can stand in the text itself and the look for one is saved.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, values: Iterable[str | None]) -> None:
+        self.literal = b"{" + _encode(list(values))[1:-1] + b"}"
+
+
 class BytesColumn(Column):
     """One column of a batch of bytes values, none of them None."""
 
@@ -62,5 +73,5 @@ class _ColumnDumper(Dumper):
 
 def register(connection: AsyncConnection[Any]) -> None:
     """Teach a connection to send Columns."""
-    connection.adapters.register_dumper(Column, _ColumnDumper)
-    connection.adapters.register_dumper(BytesColumn, _ColumnDumper)
+    for column in (Column, JsonColumn, BytesColumn):
+        connection.adapters.register_dumper(column, _ColumnDumper)

@@ -30,9 +30,7 @@ class Transaction:
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.connection = connection
 
-    async def execute(
-        self, statement: bytes, parameters: Sequence[Any] | dict[str, Any] = ()
-    ) -> AsyncCursor[Any]:
+    async def execute(self, statement: bytes, parameters: Sequence[Any] | dict[str, Any] = ()) -> AsyncCursor[Any]:
         """Run one statement. Errors of psycopg pass through: the transaction is lost with them."""
         return await self.connection.execute(statement, parameters)
 
@@ -71,9 +69,12 @@ class Database:
             yield Transaction(connection)
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A pooled connection in autocommit, for advisory locks and the like."""
-        async with self._pool.connection() as connection:
+    async def connection_of_its_own(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection in autocommit that is not pooled: a lock taken on it goes when it is closed."""
+        async with await AsyncConnection.connect(
+            self.url, autocommit=True, application_name="token-engine relay"
+        ) as connection:
+            register(connection)
             yield connection
 
     async def connect_for_the_road(self) -> AsyncConnection[Any]:

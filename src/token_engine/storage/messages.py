@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import AsyncCursor
 from psycopg.rows import dict_row
 
-from token_engine.storage.columns import BytesColumn, Column
+from token_engine.storage.columns import BytesColumn, Column, JsonColumn
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
@@ -59,25 +59,19 @@ async def reserve_ids(tx: Transaction, count: int) -> AsyncCursor[Any]:
 
 async def settle(tx: Transaction, rows: Sequence[Settled]) -> None:
     """Write messages with what became of them. One that is recorded already stays as it is."""
-    columns = list(zip(*rows, strict=True))
-    await tx.execute(
-        _sql.settle,
-        [BytesColumn(c) if i in (1, 5) else Column(c) for i, c in enumerate(columns)],
-    )
+    kinds = {"digest": BytesColumn, "raw": BytesColumn, "answer": JsonColumn}
+    columns = zip(Settled._fields, zip(*rows, strict=True), strict=True)
+    await tx.execute(_sql.settle, [kinds.get(name, Column)(values) for name, values in columns])
 
 
-async def rejected(
-    tx: Transaction, *, after: int, limit: int, ids: list[int] | None = None
-) -> list[dict[str, Any]]:
+async def rejected(tx: Transaction, *, after: int, limit: int, ids: list[int] | None = None) -> list[dict[str, Any]]:
     """Whole rejected messages to try again, oldest first; ones cut for their size cannot be."""
     cursor = tx.connection.cursor(row_factory=dict_row)
     await cursor.execute(_sql.rejected_for_replay, {"after": after, "limit": limit, "ids": ids})
     return await cursor.fetchall()
 
 
-async def listing(
-    tx: Transaction, *, state: str | None, before: int | None, limit: int
-) -> list[dict[str, Any]]:
+async def listing(tx: Transaction, *, state: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
     """Messages without their raw bytes, newest first."""
     cursor = tx.connection.cursor(row_factory=dict_row)
     await cursor.execute(_sql.listing, {"state": state, "before": before, "limit": limit})

@@ -14,7 +14,7 @@ from token_engine.domain.backing import Policy
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.entry import ReversalSign
 from token_engine.domain.standing import Discrepancy, Standing
-from token_engine.storage.columns import Column
+from token_engine.storage.columns import Column, JsonColumn
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
@@ -129,9 +129,7 @@ async def save(tx: Transaction, standings: Sequence[Standing]) -> None:
         await tx.execute(_sql.save, [Column(c) for c in zip(*rows, strict=True)])
 
 
-async def save_breakers(
-    tx: Transaction, states: Sequence[tuple[UUID, str]], steps: Sequence[StepRow]
-) -> None:
+async def save_breakers(tx: Transaction, states: Sequence[tuple[UUID, str]], steps: Sequence[StepRow]) -> None:
     """Write breakers that moved, and each step on the way."""
     await tx.execute(_sql.save_breakers, [Column(c) for c in zip(*states, strict=True)])
     await tx.execute(_sql.insert_breaker_steps, [Column(c) for c in zip(*steps, strict=True)])
@@ -149,7 +147,8 @@ async def save_discrepancies(tx: Transaction, discrepancies: Sequence[Discrepanc
 
 async def append_events(tx: Transaction, rows: Sequence[EventRow]) -> None:
     """Put events into the outbox."""
-    await tx.execute(_sql.insert_events, [Column(c) for c in zip(*rows, strict=True)])
+    event_ids, subjects, payloads = zip(*rows, strict=True)
+    await tx.execute(_sql.insert_events, [Column(event_ids), Column(subjects), JsonColumn(payloads)])
 
 
 async def append_audit(tx: Transaction, rows: Sequence[AuditRow]) -> None:

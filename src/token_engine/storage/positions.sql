@@ -30,7 +30,7 @@ FROM threshold_policies WHERE scope = ANY (%s::varchar[])
 -- name: save
 UPDATE emi_accounts a SET
     bank_reported_balance = k.bank, reconciliation_difference = k.difference, reconciliation_status = k.status,
-    reconciliation_source = k.source,
+    reconciliation_source = CASE WHEN k.at IS NULL THEN a.reconciliation_source ELSE k.source END,
     last_reconciliation_at = coalesce(k.at, a.last_reconciliation_at)
 FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[], %s::timestamptz[])
     AS k (id, bank, difference, status, source, at)

@@ -126,9 +126,7 @@ def _accept_one(notification: Notification, directory: Directory, source: str, l
     return account
 
 
-def _check_entry(
-    entry: Entry, account: Account, direction: CreditDebit | None, latest: date, where: str
-) -> None:
+def _check_entry(entry: Entry, account: Account, direction: CreditDebit | None, latest: date, where: str) -> None:
     check_decimals(entry.amount, account.currency, f"{where}Amt" if where else "amount")
     if direction is not None and entry.credit_debit is not direction:
         raise RefusedError(

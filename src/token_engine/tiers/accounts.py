@@ -70,11 +70,9 @@ async def create(tx: Transaction, wanted: NewAccount, actor: str, now: datetime)
         await accounts.open_position(tx, key, bank_balance, as_of, actor)
         [account] = await positions.lock_ids(tx, [key])
         policies = await positions.policies_from(await positions.ask_policies(tx, [account]))
-        standing = changes.standing(
-            msgspec.structs.replace(account, policy=_policy(policies, account.currency))
-        )
+        standing = changes.standing(msgspec.structs.replace(account, policy=_policy(policies, account.currency)))
         evidence = Evidence("opening", "OPENING", f"opening balance of {number}"[:100], now)
-        judgement, moved = standing.take(Decimal(0), 0, evidence, uuid4())
+        judgement, moved = standing.take(Decimal(0), 0, evidence, uuid4)
         changes.judged(judgement, moved, evidence, f"opening.{key}", None)
     await changes.write(tx)
     view = await show(tx, str(key), now)
@@ -97,9 +95,7 @@ def _checked(wanted: NewAccount, now: datetime) -> tuple[str, Decimal, Decimal |
         raise RefusedError("invalid_bic", "bic: 8 or 11 capitals and digits (ISO 9362)", "bic")
     if wanted.as_of is not None and (wanted.as_of.tzinfo is None or wanted.as_of > now):
         raise RefusedError("invalid_as_of", "as_of: a time with its zone, not in the future", "as_of")
-    ledger = check_decimals(
-        parse_amount(wanted.ledger_balance, "ledger_balance"), wanted.currency, "ledger_balance"
-    )
+    ledger = check_decimals(parse_amount(wanted.ledger_balance, "ledger_balance"), wanted.currency, "ledger_balance")
     bank_balance = None
     if wanted.bank_balance is not None:
         overdrawn = wanted.bank_balance.startswith("-")  # a bank balance, unlike an amount, may be negative
@@ -204,9 +200,6 @@ def health_word(summary_of_all: dict[str, Any]) -> str:
     """HEALTHY, WARNING or CRITICAL (specification, "Monitoring": CRITICAL is an open circuit breaker)."""
     if summary_of_all["circuit_breakers_open"]:
         return "CRITICAL"
-    if (
-        summary_of_all["accounts_ok"] < summary_of_all["total_accounts"]
-        or summary_of_all["accounts_suspended"]
-    ):
+    if summary_of_all["accounts_ok"] < summary_of_all["total_accounts"] or summary_of_all["accounts_suspended"]:
         return "WARNING"
     return "HEALTHY"

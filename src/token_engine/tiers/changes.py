@@ -51,12 +51,8 @@ class Changes:
         if moved is None:
             return
         cause = f"{evidence.source_system} {evidence.source_reference} judged {moved.level}"[:140]
-        self.announce(
-            events.BREAKER[moved.after], f"{event_id}.breaker", evidence.source_reference, judgement
-        )
-        self._steps.append(
-            StepRow(moved.account_id, moved.before, moved.after, cause, kept_as, ENGINE, self._now)
-        )
+        self.announce(events.BREAKER[moved.after], f"{event_id}.breaker", evidence.source_reference, judgement)
+        self._steps.append(StepRow(moved.account_id, moved.before, moved.after, cause, kept_as, ENGINE, self._now))
         details = {"from": moved.before, "cause": cause}
         self.note(f"breaker_{moved.after}", moved.account_id, kept_as, details)
 

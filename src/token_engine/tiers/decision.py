@@ -71,9 +71,7 @@ class Decision:
         self._seen[delivery.digest] = receipt
         return receipt
 
-    def _decide(
-        self, delivery: Delivery, reading: tuple[Notification, ...] | Refusal, kept_as: int
-    ) -> Receipt:
+    def _decide(self, delivery: Delivery, reading: tuple[Notification, ...] | Refusal, kept_as: int) -> Receipt:
         if isinstance(reading, Refusal):
             return self._reject(delivery, kept_as, None, reading)
         message_id = reading[0].heading.message_id
@@ -104,7 +102,7 @@ class Decision:
                 continue
             news = True
             evidence = Evidence("tier1", _SOURCE[heading.kind], heading.message_id, self._now)
-            judgement, moved = standing.take(change, len(admission.new), evidence, uuid4())
+            judgement, moved = standing.take(change, len(admission.new), evidence, uuid4)
             judgements.append(judgement)
             event_id = f"{delivery.digest.hex()[:32]}.{number}"
             self._changes.judged(judgement, moved, evidence, event_id, kept_as)
@@ -115,9 +113,7 @@ class Decision:
         )  # fmt: skip
         return Recorded(kept_as, message_id, answer) if news else AlreadyRecorded(kept_as, message_id, answer)
 
-    def _keep_entries(
-        self, admission: Admission, heading: Heading, account: Account, kept_as: int
-    ) -> Decimal:
+    def _keep_entries(self, admission: Admission, heading: Heading, account: Account, kept_as: int) -> Decimal:
         """Rows for what is new; the sum of it is what the position moves by."""
         total = Decimal(0)
         for new in admission.new:

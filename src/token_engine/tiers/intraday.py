@@ -48,11 +48,9 @@ async def review(tx: Transaction, ids: Sequence[UUID], now: datetime) -> list[di
     results = []
     for account in locked:
         policy = policies.get(str(account.id)) or policies.get(account.currency) or policies.get("global")
-        known = structs.replace(
-            account, policy=policy or DEFAULT_POLICY, open_discrepancy=open_breaks.get(account.id)
-        )
+        known = structs.replace(account, policy=policy or DEFAULT_POLICY, open_discrepancy=open_breaks.get(account.id))
         evidence = Evidence("tier2", "POSITION", f"review of {now:%Y-%m-%dT%H:%M:%SZ}", now, fresh=False)
-        judgement, moved = changes.standing(known).take(Decimal(0), 0, evidence, uuid4())
+        judgement, moved = changes.standing(known).take(Decimal(0), 0, evidence, uuid4)
         changes.judged(judgement, moved, evidence, f"review.{account.id}.{now:%Y%m%dT%H%M%S%f}", None)
         results.append({**structs.asdict(judgement), "source": "POSITION", "timestamp": now})
     await changes.write(tx)

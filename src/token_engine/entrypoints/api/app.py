@@ -44,9 +44,7 @@ _NEW_ACCOUNT_SCHEMA: Final = msgspec.json.schema_components([accounts.NewAccount
 _ACCOUNT_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {
-            "application/json": {"schema": msgspec.json.schema_components([accounts.NewAccount])[0][0]}
-        },
+        "content": {"application/json": {"schema": msgspec.json.schema_components([accounts.NewAccount])[0][0]}},
     }
 }
 
@@ -135,9 +133,7 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
         """Accounts with position and verdict, in the order of their numbers."""
         number, _, currency = (after or "").rpartition("/")
         async with rooms.database.transaction() as tx:
-            views = await accounts.listing(
-                tx, rooms.clock(), after=(number, currency) if after else None, limit=limit
-            )
+            views = await accounts.listing(tx, rooms.clock(), after=(number, currency) if after else None, limit=limit)
         return envelope.ok({"accounts": views})
 
     @app.get(f"{_V1}/accounts/{{account_id}}", tags=["accounts"])

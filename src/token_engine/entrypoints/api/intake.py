@@ -43,9 +43,7 @@ async def _deliveries(request: Request, rooms: Rooms) -> list[Delivery]:
     now = rooms.clock()
     if size <= LARGEST_BODY:
         return deliveries(bytes(body), Door.HTTP, source, now)
-    why = Refusal(
-        "too_large", f"body: {size} bytes; this door takes {LARGEST_BODY}, use `token-engine ingest`", "body"
-    )
+    why = Refusal("too_large", f"body: {size} bytes; this door takes {LARGEST_BODY}, use `token-engine ingest`", "body")
     cut = delivery(bytes(body), Door.HTTP, source, now)
     return [structs.replace(cut, digest=digest.digest(), size=size, refused=why)]
 

@@ -27,6 +27,4 @@ async def page(rooms: Rooms) -> Response:
         listed = await accounts.listing(tx, now, limit=_SHOWN)
         recent = await messages.listing(tx, state=None, before=None, limit=12)
     word = accounts.health_word(summary)
-    return HTMLResponse(
-        _template.render(summary=summary, accounts=listed, messages=recent, health=word, now=now)
-    )
+    return HTMLResponse(_template.render(summary=summary, accounts=listed, messages=recent, health=word, now=now))

@@ -47,9 +47,7 @@ async def review_all(rooms: Rooms) -> Response:
     results = await intraday.review_all(rooms.database, rooms.clock())
     count_reviews(results)
     ok = sum(r["threshold_level"] == "Ok" for r in results)
-    return envelope.ok(
-        {"accounts_judged": len(results), "ok": ok, "mismatch": len(results) - ok, "results": results}
-    )
+    return envelope.ok({"accounts_judged": len(results), "ok": ok, "mismatch": len(results) - ok, "results": results})
 
 
 async def review_one(rooms: Rooms, name: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import nats
 from nats.aio.client import Client
@@ -19,7 +19,8 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
     """
 
     async def on_disconnect() -> None:
-        _log.warning("NATS connection lost; reconnecting")
+        if not client.is_closed:  # closing it ourselves is no loss
+            _log.warning("NATS connection lost; reconnecting")
 
     async def on_reconnect() -> None:
         _log.info("NATS connection is back")
@@ -28,14 +29,17 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
     async def on_error(error: Exception) -> None:
         _log.warning("NATS", error=f"{type(error).__name__}: {error}".strip())
 
-    handlers: dict[str, Callable[..., Awaitable[None]]] = {
-        "disconnected_cb": on_disconnect,
-        "reconnected_cb": on_reconnect,
-        "error_cb": on_error,
-    }
     first = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=3, allow_reconnect=False)
     await first.close()
-    return await nats.connect(
-        url, name="token-engine", connect_timeout=5, max_reconnect_attempts=-1, reconnect_time_wait=0.5,
-        **handlers,
-    )  # fmt: skip
+    client = Client()
+    await client.connect(
+        url,
+        name="token-engine",
+        connect_timeout=5,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=1,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
+        error_cb=on_error,
+    )
+    return client

@@ -133,12 +133,9 @@ class Consumer:
         found = deliveries(message.data, Door.NATS, message.subject, now)
         if not self._failures:
             return found
-        why = Refusal(
-            "engine_failed", f"the engine failed on this message {_GIVE_UP_AFTER} times; see its log"
-        )
+        why = Refusal("engine_failed", f"the engine failed on this message {_GIVE_UP_AFTER} times; see its log")
         return [
-            msgspec.structs.replace(d, refused=why) if self._failures[d.digest] >= _GIVE_UP_AFTER else d
-            for d in found
+            msgspec.structs.replace(d, refused=why) if self._failures[d.digest] >= _GIVE_UP_AFTER else d for d in found
         ]
 
     async def _answer(self, message: Msg, outcomes: Sequence[Receipt | Exception]) -> None:

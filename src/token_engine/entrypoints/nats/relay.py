@@ -53,7 +53,7 @@ class Relay:
     async def _run(self) -> None:
         while True:
             try:
-                async with self._database.session() as connection:
+                async with self._database.connection_of_its_own() as connection:
                     if await outbox.lead(connection):
                         await self._relay(connection)
             except (psycopg.Error, NatsError, OSError) as error:
@@ -63,17 +63,14 @@ class Relay:
             await self._rest()
 
     async def _relay(self, connection: AsyncConnection[Any]) -> None:
-        try:
-            while True:
-                events = await outbox.oldest(connection, _BATCH)
-                if events:
-                    await self._publish(connection, events)
-                elif self._stopping:
-                    return
-                else:
-                    await self._rest()
-        finally:
-            await connection.close()  # the leader's lock goes with it; the pool makes a new one
+        while True:
+            events = await outbox.oldest(connection, _BATCH)
+            if events:
+                await self._publish(connection, events)
+            elif self._stopping:
+                return
+            else:
+                await self._rest()
 
     async def _publish(self, connection: AsyncConnection[Any], events: list[outbox.OutboxEvent]) -> None:
         await asyncio.gather(*(self._publish_one(e) for e in events))
