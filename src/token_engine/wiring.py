@@ -145,7 +145,7 @@ async def _engine(
         await ensure_events_stream(js)
         streams = await ensure_notification_streams(js)
 
-        relay = Relay(database, js)
+        relay = Relay(database, client)
         relay.start()
         stack.push_async_callback(relay.stop)
         batcher = Batcher(database, utc_now, relay.wake)

@@ -16,9 +16,13 @@ from token_engine.tiers.accounts import NewAccount
 
 app = typer.Typer(help="Take accounts on, list, show and close them.", no_args_is_help=True)
 _COLUMNS: Final = {
-    "account_number": "Account", "currency": "", "bank": "Bank", "ledger_balance": "Tokens",
-    "bank_reported_balance": "Bank holds", "difference": "Difference", "verdict": "Verdict",
-    "circuit_breaker": "Breaker", "last_reconciliation_at": "Last word (UTC)",
+    "account_number": "Account",
+    "currency": "",
+    "ledger_balance": "Tokens",
+    "bank_reported_balance": "Bank holds",
+    "difference": "Difference",
+    "verdict": "Verdict",
+    "circuit_breaker": "Breaker",
 }  # fmt: skip
 
 

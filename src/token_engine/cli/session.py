@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import msgspec
 import psycopg
 import psycopg_pool
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +20,7 @@ from token_engine.storage.database import Database
 from token_engine.storage.migrate import MigrationError
 
 _T = TypeVar("_T")
+_WIDTH_OF_A_PIPE = 240
 
 
 def now() -> datetime:
@@ -61,18 +64,18 @@ def _fail(message: str, error: BaseException | None) -> None:
     raise typer.Exit(2)
 
 
-def show(rows: list[dict[str, Any]], columns: dict[str, str], *, as_json: bool, title: str = "") -> None:
+def show(rows: list[dict[str, Any]], columns: dict[str, str], *, as_json: bool) -> None:
     """Print rows as JSON lines, or as a table of `columns` (key → heading)."""
     if as_json:
         for row in rows:
             print(msgspec.json.encode(row).decode())
         return
-    table = Table(title=title or None)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in columns.values():
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(key)) for key in columns))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE).print(table)
 
 
 def _cell(value: Any) -> str:

@@ -51,6 +51,7 @@ async def ensure_notification_streams(js: JetStreamContext) -> dict[str, list[st
         config = StreamConfig(
             name=NOTIFICATIONS_STREAM, subjects=subjects, storage=StorageType.FILE, duplicate_window=120,
             retention=RetentionPolicy.LIMITS, discard=DiscardPolicy.OLD, max_age=30 * _DAY,
+            allow_atomic=True,  # a gateway may hand over many at once for one fsync
         )  # fmt: skip
         if len(subjects) > len(free):
             await js.update_stream(config)
@@ -80,6 +81,7 @@ async def ensure_events_stream(js: JetStreamContext) -> None:
     config = StreamConfig(
         name=EVENTS_STREAM, subjects=[EVENTS_SUBJECTS], storage=StorageType.FILE,
         retention=RetentionPolicy.LIMITS, discard=DiscardPolicy.OLD, max_age=7 * _DAY, duplicate_window=600,
+        allow_atomic=True,
     )  # fmt: skip
     try:
         await js.stream_info(EVENTS_STREAM)
