@@ -16,6 +16,7 @@ import uvicorn
 from token_engine.banks.simulated import SimulatedBank
 from token_engine.config import INTRADAY_MINUTES, Connections, Settings, write_connections
 from token_engine.entrypoints.api.app import build
+from token_engine.entrypoints.api.questions import count_reviews
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import Batcher
 from token_engine.entrypoints.nats import client as nats_client
@@ -32,6 +33,7 @@ from token_engine.tiers import demo, intraday
 _DEMO_SUBJECT: Final = "iso20022.camt.054"
 _DEMO_SECONDS: Final = 1.0
 _WATCH_SECONDS: Final = 0.25
+_BACKLOG: Final = 2048
 _log = logger()
 
 
@@ -75,6 +77,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # bound alone, Linux would let a second engine bind it too
     except OSError as error:
         listener.close()
         raise PortTakenError(f"{host}:{port} cannot be used ({error.strerror}): choose another with --port") from error
@@ -140,7 +143,7 @@ async def _engine(
 
     async with contextlib.AsyncExitStack() as stack:
         client = await nats_client.connect(connections.nats_url, reconnected)
-        stack.push_async_callback(client.close)
+        stack.push_async_callback(nats_client.close, client)
         js = client.jetstream()
         await ensure_events_stream(js)
         streams = await ensure_notification_streams(js)
@@ -157,7 +160,7 @@ async def _engine(
             stack.push_async_callback(consumers[-1].stop)
 
         async def review() -> None:
-            await intraday.review_all(database, utc_now())
+            count_reviews(await intraday.review_all(database, utc_now()))
             relay.wake()
 
         stack.push_async_callback(every(INTRADAY_MINUTES * 60, review))

@@ -39,6 +39,7 @@ class SimulatedBank:
         """`accounts` are numbers with their currencies."""
         self._accounts = accounts
         self._books = books
+        books.parent.mkdir(parents=True, exist_ok=True)  # with servers of one's own there is no data directory yet
         self._random = random
         try:
             self._owed: dict[str, int] = msgspec.json.decode(books.read_bytes(), type=dict[str, int])

@@ -42,7 +42,7 @@ def ingest(
             if (raw := _bytes_of(file)) is None:
                 fine = False
                 continue
-            found = deliveries(raw, Door.CLI, Path(file).name if file != "-" else "stdin", now())
+            found = deliveries(raw, Door.CLI, _source(file), now())
             del raw  # a file of 200 MB is held once
             fine &= await _record(database, found, as_json)
         return fine
@@ -88,6 +88,11 @@ def _kept(row: dict[str, Any]) -> Delivery:
         raw=raw, digest=sha256(raw).digest(), size=len(raw), door=Door(row["door"]), source=row["source"],
         received_at=row["received_at"],
     )  # fmt: skip
+
+
+def _source(file: str) -> str:
+    """A file name may hold bytes that are no text; a column may not."""
+    return Path(file).name.encode("utf-8", "replace").decode() if file != "-" else "stdin"
 
 
 def _bytes_of(file: str) -> bytes | None:

@@ -25,7 +25,9 @@ def run(
     database_url: DatabaseUrl = None,
     nats_url: NatsUrl = None,
     host: Annotated[str, typer.Option(help="Address to serve on; other machines reach it on 0.0.0.0.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="TOKEN_ENGINE_PORT", help="Port of the API.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option(envvar="TOKEN_ENGINE_PORT", min=1, max=65535, help="Port of the API.")
+    ] = DEFAULT_PORT,
     demo: Annotated[bool, typer.Option(help="Demo accounts and a simulated bank.")] = False,
 ) -> None:
     """Run the engine. Servers that no URL names are started here, and stopped with it."""
@@ -40,8 +42,8 @@ def run(
             runner.run(wiring.run(settings))
     except (wiring.PortTakenError, ServerError, MigrationError) as error:
         _fail(str(error))
-    except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
-        _fail(f"The database cannot be used: {str(error).strip()}")
+    except (psycopg.OperationalError, psycopg.ProgrammingError, psycopg_pool.PoolTimeout) as error:
+        _fail(f"The database cannot be used: {' '.join(str(error).split())}")
     except (nats.errors.Error, OSError) as error:
         _fail(f"NATS cannot be used: {type(error).__name__} {error}".strip())
 

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -55,12 +56,14 @@ class unreachable_is_exit_2:  # noqa: N801  reads as what it does
                 _fail("The database does not answer: is the engine running?", error)
             case psycopg.errors.UndefinedTable():
                 _fail("The database has no schema yet: run `token-engine migrate`.", None)
+            case psycopg.ProgrammingError():
+                _fail("The database cannot be used.", error)
             case MigrationError():
                 _fail(str(error), None)
 
 
 def _fail(message: str, error: BaseException | None) -> None:
-    typer.echo(f"{message} ({str(error).strip()})" if error else message, err=True)
+    typer.echo(f"{message} ({' '.join(str(error).split())})" if error else message, err=True)
     raise typer.Exit(2)
 
 
@@ -81,4 +84,10 @@ def show(rows: list[dict[str, Any]], columns: dict[str, str], *, as_json: bool) 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+    match value:
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}"
+        case Decimal():
+            return f"{value.normalize():f}"
+        case _:
+            return str(value)

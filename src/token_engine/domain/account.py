@@ -8,9 +8,16 @@ from uuid import UUID
 
 import msgspec
 
-from token_engine.domain.backing import DEFAULT_POLICY, Policy
+from token_engine.domain.backing import DEFAULT_POLICY, Level, Policy
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.entry import ReversalSign
+
+
+class OpenDiscrepancy(msgspec.Struct, frozen=True):
+    """The break of an account that is not resolved yet, and how bad it was when last judged."""
+
+    id: UUID
+    severity: Level
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,4 +32,4 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: datetime | None = None
     reversal_sign: ReversalSign = ReversalSign.PUBLISHED
     policy: Policy = DEFAULT_POLICY
-    open_discrepancy: UUID | None = None
+    open_discrepancy: OpenDiscrepancy | None = None

@@ -94,8 +94,8 @@ def verdict_as_of(level: Level | None, evidence_at: datetime | None, now: dateti
 
 ACTION: Final[dict[Level, str]] = {
     Level.OK: "No action required",
-    Level.MINOR: "Low-priority task created; operations continue",
-    Level.SIGNIFICANT: "New payouts suspended; high-priority alert raised",
-    Level.CRITICAL: "Circuit breaker activated; all payouts halted; Risk & Finance alerted",
+    Level.MINOR: "Discrepancy raised, low priority; operations continue",
+    Level.SIGNIFICANT: "New payouts suspended; discrepancy raised, high priority",
+    Level.CRITICAL: "Circuit breaker activated; all payouts halted; Risk & Finance alerted by event",
 }
 """What the engine did on a level, in the words of the answer's `action_taken`."""

@@ -51,9 +51,20 @@ class KnownMovements:
         self._shelves[account][amount].add(movement)
 
     def admit(
-        self, account: UUID, entries: Sequence[Entry], kind: MessageKind, message_id: str, *, copy: bool = False
+        self,
+        account: UUID,
+        entries: Sequence[Entry],
+        kind: MessageKind,
+        message_id: str,
+        *,
+        copy: bool = False,
+        spoken_of: set[int] | None = None,
     ) -> Admission:
-        """Pair one message's entries with what is known; the surplus becomes known, unless it is a copy."""
+        """Pair one message's entries with what is known; the surplus becomes known, unless it is a copy.
+
+        A message of several notifications hands the same `spoken_of` in with each: two entries alike and
+        without references are two movements, whether they stand in one notification or in two.
+        """
         shelves = self._shelves[account]
         told: defaultdict[tuple[Decimal, str], list[_Told]] = defaultdict(list)
         for entry in entries:
@@ -62,16 +73,23 @@ class KnownMovements:
             told[entry.amount, _group_of(name)].append((entry, seen, name))
 
         admission = Admission([], [])
+        told_now: list[Movement] = []
         for (amount, group), alike in told.items():
             shelf = shelves[amount]
-            claims = pair([seen for _, seen, _ in alike], shelf.candidates(group, kind, [name for _, _, name in alike]))
+            candidates = shelf.candidates(group, kind, [name for _, _, name in alike])
+            claims = pair([seen for _, seen, _ in alike], candidates, spoken_of or ())
             for (entry, seen, name), movement in zip(alike, claims, strict=True):
                 if movement is None:
                     if not copy:
-                        admission.new.append(NewEntry(entry, name, shelf.record(name, seen)))
-                elif _first_told_by_a_report(movement) and kind is MessageKind.NOTIFICATION:
+                        told_now.append(made := shelf.record(name, seen))
+                        admission.new.append(NewEntry(entry, name, made.occurrence))
+                    continue
+                told_now.append(movement)
+                if kind is MessageKind.NOTIFICATION and not copy and _first_told_by_a_report(movement):
                     movement.sightings.append(seen)
                     admission.claims.append(Claim(amount, name, movement, seen))
+        if spoken_of is not None:
+            spoken_of.update(map(id, told_now))
         return admission
 
 
@@ -106,11 +124,11 @@ class _Shelf:
         # Stated ones also hold those that a notification has claimed, under whatever name it gave.
         return [*named, *(m for m in self._stated.get(group, ()) if m.identity not in names)]
 
-    def record(self, name: str, seen: Sighting) -> int:
-        """Make a new movement known; which of its name it is."""
-        occurrence = len(self._named.get(name, ()))
-        self.add(Movement(name, occurrence, [seen]))
-        return occurrence
+    def record(self, name: str, seen: Sighting) -> Movement:
+        """Make a new movement known, numbered among those of its name."""
+        movement = Movement(name, len(self._named.get(name, ())), [seen])
+        self.add(movement)
+        return movement
 
 
 def _first_told_by_a_report(movement: Movement) -> bool:

@@ -7,7 +7,7 @@ entries are paired one to one with what is known, and only the surplus is new.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date
 from typing import Final
 
@@ -73,28 +73,73 @@ def identity(entry: Entry, seen: Sighting) -> str:
     return f"{entry.credit_debit} {entry.status} {name}"
 
 
-def pair(incoming: Sequence[Sighting], known: Sequence[Movement]) -> list[Movement | None]:
+def pair(
+    incoming: Sequence[Sighting], known: Sequence[Movement], spoken_of: Container[int] = ()
+) -> list[Movement | None]:
     """For each incoming sighting of one message, the known movement that it tells of, or None if new.
 
     All have the same account, amount, indicator and status. Each movement is claimed at most once.
     The closest claims are settled first, so that a vague entry never takes what a precise one needs.
+    `spoken_of` are the `id()`s of movements that the message has spoken of already, in an earlier part: an
+    entry without a reference is never one of them.
     """
     claims: list[Movement | None] = [None] * len(incoming)
-    free = list(known)
-    if not free:
+    if not known:
         return claims
     ranked = sorted(
         (closeness, place, order)
         for place, seen in enumerate(incoming)
-        for order, movement in enumerate(free)
-        if (closeness := _closeness(seen, movement)) is not None
+        for order, movement in enumerate(known)
+        if (closeness := _closeness(seen, movement)) is not None and not (id(movement) in spoken_of and _bare(seen))
     )
-    taken: set[int] = set()
+    held: dict[int, int] = {}
+    holder: dict[int, int] = {}
     for _, place, order in ranked:
-        if claims[place] is None and order not in taken:
-            claims[place] = free[order]
-            taken.add(order)
+        if place not in held and order not in holder:
+            held[place], holder[order] = order, place
+    if len(held) < len(incoming) and len(holder) < len(known):
+        _make_room(ranked, held, holder)
+    for place, order in held.items():
+        claims[place] = known[order]
     return claims
+
+
+def _make_room(ranked: Sequence[tuple[int, int, int]], held: dict[int, int], holder: dict[int, int]) -> None:
+    """Let entries move to other movements that they could be, as long as that lets one more have one.
+
+    Without this, an entry that could be either of two would take the only one that another could be,
+    and the other would be recorded a second time. (Augmenting paths: Berge, 1957.)
+    """
+    wishes: dict[int, list[int]] = {}
+    for _, place, order in ranked:
+        wishes.setdefault(place, []).append(order)
+    barren: set[int] = set()
+    for left_out in [place for place in wishes if place not in held]:
+        wished_by: dict[int, int] = {}
+        to_ask = [left_out]
+        for place in to_ask:
+            for order in wishes[place]:
+                if order in wished_by or order in barren:
+                    continue
+                wished_by[order] = place
+                if order in holder:
+                    to_ask.append(holder[order])
+                    continue
+                _hand_on(order, wished_by, held, holder)
+                to_ask.clear()
+                break
+        if left_out not in held:
+            barren |= wished_by.keys()
+
+
+def _hand_on(free: int, wished_by: dict[int, int], held: dict[int, int], holder: dict[int, int]) -> None:
+    """Give the free movement to who wishes it, what that one held to who wishes that, and so on."""
+    order: int | None = free
+    while order is not None:
+        place = wished_by[order]
+        order_before = held.get(place)
+        held[place], holder[order] = order, place
+        order = order_before
 
 
 def _closeness(seen: Sighting, movement: Movement) -> int | None:
@@ -118,8 +163,11 @@ def _closeness(seen: Sighting, movement: Movement) -> int | None:
 
 def _same_bare_message(a: Sighting, b: Sighting) -> bool:
     """Neither has a reference, and they came under one message id: the same notification, sent again."""
-    bare = not (a.servicer_reference or a.entry_reference or b.servicer_reference or b.entry_reference)
-    return bare and a.message_id == b.message_id
+    return _bare(a) and _bare(b) and a.message_id == b.message_id
+
+
+def _bare(seen: Sighting) -> bool:
+    return not (seen.servicer_reference or seen.entry_reference)
 
 
 def _references_agree(a: Sighting, b: Sighting) -> bool | None:

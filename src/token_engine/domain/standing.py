@@ -37,7 +37,6 @@ class Discrepancy(msgspec.Struct):
     source_reference: str
     at: datetime
     resolution: str | None = None
-    opened_now: bool = False
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -64,8 +63,12 @@ class Standing:
         self.breaker = account.breaker
         self.level: Level | None = None
         self.evidence: Evidence | None = None
-        self._open: UUID | None = account.open_discrepancy
+        known = account.open_discrepancy
+        self._open: UUID | None = known.id if known else None
+        self._severity: Level | None = known.severity if known else None
         self.discrepancies: dict[UUID, Discrepancy] = {}
+        self.opened: list[Discrepancy] = []
+        """As they were when they opened; `discrepancies` has how each was last seen."""
 
     def take(
         self, change: Decimal, recorded: int, evidence: Evidence, new_id: Callable[[], UUID]
@@ -106,24 +109,22 @@ class Standing:
         assert self.level is not None
         if self.level is Level.OK:
             if self._open is not None:
+                # It keeps the severity that it had.
                 self._touch(
-                    self._open, self.level, evidence
+                    self._open, self._severity or Level.MINOR, evidence
                 ).resolution = f"difference within bounds again by {evidence.source_system} {evidence.source_reference}"
                 self._open = None
             return
+        self._severity = self.level
         if self._open is None:
             self._open = new_id()
-            self._touch(self._open, self.level, evidence).opened_now = True
+            self.opened.append(self._touch(self._open, self.level, evidence))
         else:
             self._touch(self._open, self.level, evidence)
 
-    def _touch(self, key: UUID, level: Level, evidence: Evidence) -> Discrepancy:
-        known = self.discrepancies.get(key)
-        # An Ok that resolves a break leaves the severity that it had; Minor stands for one not loaded.
-        severity = level if level is not Level.OK else known.severity if known else Level.MINOR
+    def _touch(self, key: UUID, severity: Level, evidence: Evidence) -> Discrepancy:
         self.discrepancies[key] = touched = Discrepancy(
             key, self.account.id, self.account.ledger, self.bank, severity,
             evidence.source_system, evidence.source_reference, evidence.at,
-            opened_now=known.opened_now if known else False,
         )  # fmt: skip
         return touched

@@ -13,7 +13,7 @@ from token_engine.domain.refusal import RefusedError
 from token_engine.iso20022.utf8 import Readable
 
 EXPANDED_BYTES: Final = 256 * 1024 * 1024
-"""The most that all members of one bundle may expand to, together."""
+"""The most that all members of one bundle may expand to, together, where the caller sets no other bound."""
 MEMBERS: Final = 1_000
 NESTING: Final = 2
 """A bundle in a bundle is opened; a bundle in that one is not."""
@@ -22,6 +22,7 @@ _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _GZIP: Final = b"\x1f\x8b"
 _ENCRYPTED: Final = 0x1
 _CHUNK: Final = 65_536
+_PATH_LENGTH: Final = 300  # a name in an archive may have 65,535 bytes
 # A thousand members need far less; a longer directory is refused before it is parsed.
 _DIRECTORY_BYTES: Final = 4 * 1024 * 1024
 _BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
@@ -32,20 +33,20 @@ def is_bundle(head: bytes) -> bool:
     return head[:2] == _GZIP or head[:4] in _ZIP
 
 
-def members(file: io.BufferedReader, name: str) -> Iterator[tuple[str, Readable]]:
+def members(file: io.BufferedReader, name: str, expanded_bytes: int = EXPANDED_BYTES) -> Iterator[tuple[str, Readable]]:
     """Each message in a bundle with its path ("month.zip/day.xml"), to be read before the next is asked for.
 
     What is no bundle is its own single member. Raises RefusedError `bundle_refused` or `too_large`, here
     or from the member's `read`, naming the member that is encrypted, corrupt or over a limit.
     """
-    return _Opening().members(file, name, 0)
+    return _Opening(expanded_bytes).members(file, name, 0)
 
 
 class _Opening:
     """One bundle being opened: what is left of its allowances, over all levels of nesting."""
 
-    def __init__(self) -> None:
-        self.bytes_left = EXPANDED_BYTES
+    def __init__(self, expanded_bytes: int) -> None:
+        self.expanded_bytes = self.bytes_left = expanded_bytes
         self.members_left = MEMBERS
 
     def members(self, file: io.BufferedReader, name: str, depth: int) -> Iterator[tuple[str, Readable]]:
@@ -64,7 +65,7 @@ class _Opening:
         for info in archive.infolist():
             if info.is_dir() or _is_junk(info.filename):
                 continue
-            path = f"{name}/{info.filename}"
+            path = f"{name}/{info.filename}"[:_PATH_LENGTH]
             self.members_left -= 1
             if self.members_left < 0:
                 _refuse(name, f"holds more than {MEMBERS} members")
@@ -92,7 +93,7 @@ class _Metered(io.RawIOBase):
         if self._opening.bytes_left < 0:
             raise RefusedError(
                 "too_large",
-                f"{self._name}: the bundle expands to more than {EXPANDED_BYTES // 2**20} MiB",
+                f"{self._name}: the bundle expands to more than {self._opening.expanded_bytes // 2**20} MiB",
                 self._name,
             )
         buffer[: len(data)] = data

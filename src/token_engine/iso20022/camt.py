@@ -59,7 +59,9 @@ def sections(stream: Utf8Stream) -> Iterator[Heading | Entry]:
     except FaultError as fault:
         raise fault.within(walk.place, stream.lines_skipped) from fault
     except etree.XMLSyntaxError as error:
-        raise RefusedError("invalid_xml", f"not well-formed: {error.msg}") from error
+        raise RefusedError(
+            "invalid_xml", f"not well-formed: {' '.join((error.msg or '').split()).replace(' , line', ', line')}"
+        ) from error
     if not walk.messages:
         raise RefusedError(
             "not_a_bank_message",

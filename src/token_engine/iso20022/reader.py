@@ -32,14 +32,14 @@ def read_message(raw: bytes) -> tuple[Notification, ...] | Refusal:
         return error.refusal
 
 
-def unbundle(raw: bytes, name: str) -> list[tuple[str, bytes]] | Refusal:
+def unbundle(raw: bytes, name: str, expanded_bytes: int = bundle.EXPANDED_BYTES) -> list[tuple[str, bytes]] | Refusal:
     """The messages in a zip or gzip bundle, with their paths; `[(name, raw)]` itself where it is none."""
     if not bundle.is_bundle(raw[:4]):
         return [(name, raw)]
     try:
         found = [
             (path, b"".join(iter(partial(member.read, CHUNK_BYTES), b"")))
-            for path, member in bundle.members(BufferedReader(BytesIO(raw)), name)
+            for path, member in bundle.members(BufferedReader(BytesIO(raw)), name, expanded_bytes)
         ]
     except RefusedError as error:
         return error.refusal

@@ -15,6 +15,7 @@ from token_engine.domain.refusal import RefusedError
 from token_engine.iso20022.words import AMOUNT_LENGTH
 
 _BLANKS: Final = " \t\r\n"
+_LINE_BREAKS: Final = dict.fromkeys(map(ord, "\t\n\r"), " ")
 FRACTION_DIGITS: Final = 5
 """ISO 20022, ActiveOrHistoricCurrencyAndAmount: fractionDigits 5."""
 
@@ -64,13 +65,14 @@ def find(children: Iterable[Element] | None, *path: str) -> Element | None:
 
 
 def text(element: Element, path: str) -> str:
-    """All text of a leaf, without blanks around it.
+    """All text of a leaf, without blanks around it; a line break or tab inside it is a blank.
 
     An element, or an entity left unresolved, inside would cut `Element.text` short: that is refused.
     """
     if len(element):
         raise FaultError("invalid_xml", element, path, "holds other elements where plain text is expected")
-    return (element.text or "").strip(_BLANKS)
+    word = (element.text or "").strip(_BLANKS)
+    return word if word.isprintable() else word.translate(_LINE_BREAKS)
 
 
 def text_at(children: Iterable[Element] | None, *path: str) -> str:

@@ -60,7 +60,7 @@ def _has_json_only_escape(encoded: bytes) -> bool:
 def _without_controls(value: Any) -> Any:
     """Control characters, which no identifier of a bank may have, become blanks."""
     if isinstance(value, str):
-        return "".join(" " if ord(c) < 32 or ord(c) == 127 else c for c in value)
+        return "".join(" " if ord(c) < 32 else c for c in value)
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg_pool import AsyncConnectionPool
@@ -22,6 +22,10 @@ _PINNED_PLANS = (
     "SET enable_bitmapscan = off",
     "SET jit = off",
 )
+
+
+CONNECT_SECONDS: Final = 10
+"""A server that takes the call and then says nothing is given up after this long."""
 
 
 class Transaction:
@@ -52,11 +56,12 @@ class Database:
             timeout=10,
             configure=_configure,
             check=AsyncConnectionPool.check_connection,
-            kwargs={"autocommit": True, "application_name": "token-engine"},
+            kwargs={"autocommit": True, "application_name": "token-engine", "connect_timeout": CONNECT_SECONDS},
         )
 
     async def open(self) -> None:
-        """Open the pool; the first connection must succeed. Raises psycopg_pool.PoolTimeout."""
+        """Open the pool. Raises psycopg.Error at once, with the reason, if the database cannot be used."""
+        await (await AsyncConnection.connect(self.url, connect_timeout=CONNECT_SECONDS)).close()
         await self._pool.open(wait=True, timeout=30)
 
     async def close(self) -> None:
@@ -72,7 +77,7 @@ class Database:
     async def connection_of_its_own(self) -> AsyncIterator[AsyncConnection[Any]]:
         """A connection in autocommit that is not pooled: a lock taken on it goes when it is closed."""
         async with await AsyncConnection.connect(
-            self.url, autocommit=True, application_name="token-engine relay"
+            self.url, autocommit=True, application_name="token-engine relay", connect_timeout=CONNECT_SECONDS
         ) as connection:
             register(connection)
             yield connection
@@ -80,8 +85,9 @@ class Database:
     async def connect_for_the_road(self) -> AsyncConnection[Any]:
         """A connection of one's own whose plans are pinned to index look-ups."""
         connection = await AsyncConnection.connect(
-            self.url, autocommit=True, application_name="token-engine road", prepare_threshold=0
-        )
+            self.url, autocommit=True, application_name="token-engine road", prepare_threshold=0,
+            connect_timeout=CONNECT_SECONDS,
+        )  # fmt: skip
         register(connection)
         for statement in _PINNED_PLANS:
             await connection.execute(statement.encode())

@@ -65,18 +65,18 @@ class SightingRow(NamedTuple):
 
 async def ask_known(
     tx: Transaction,
-    notified: Iterable[IdentityKey],
+    named: Iterable[IdentityKey],
     notified_amounts: Iterable[AmountKey],
     stated: Iterable[AmountKey],
 ) -> list[AsyncCursor[Any]]:
     """Ask for all movements that entries to come might be; `known_from` reads the answer.
 
-    `notified` and `notified_amounts` are keys of notifications' entries, `stated` of reports'. Call
+    `named` are the keys of all entries, `notified_amounts` of notifications', `stated` of reports'. Call
     under the accounts' locks.
     """
     cursors = []
     for statement, keys in (
-        (_sql.known_by_identity, notified),
+        (_sql.known_by_identity, named),
         (_sql.known_stated, notified_amounts),
         (_sql.known_of_amount, stated),
     ):

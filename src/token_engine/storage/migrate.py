@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 import psycopg
 
+from token_engine.storage.database import CONNECT_SECONDS
+
 _FILE: Final = re.compile(r"(\d{4})_(\w+)\.sql")
 _LOCK: Final = 0x746F6B656E  # "token": one migrator at a time, however many engines start
 
@@ -44,7 +46,9 @@ def migrate(url: str, *, up_to: int | None = None) -> list[Migration]:
     and psycopg.Error if a step fails; that step is rolled back whole.
     """
     steps = [m for m in migrations() if up_to is None or m.version <= up_to]
-    with psycopg.connect(url, autocommit=True, application_name="token-engine migrate") as connection:
+    with psycopg.connect(
+        url, autocommit=True, application_name="token-engine migrate", connect_timeout=CONNECT_SECONDS
+    ) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         connection.execute(
             """CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec import structs
 from psycopg import AsyncCursor
 
-from token_engine.domain.account import Account
-from token_engine.domain.backing import Policy
+from token_engine.domain.account import Account, OpenDiscrepancy
+from token_engine.domain.backing import Level, Policy
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.entry import ReversalSign
 from token_engine.domain.standing import Discrepancy, Standing
@@ -85,11 +86,16 @@ def _account(row: Sequence[Any]) -> Account:
 
 
 async def ask_open_discrepancies(tx: Transaction, ids: Iterable[UUID]) -> AsyncCursor[Any]:
-    """Ask for the open break of each account; read the answer with `dict(await cursor.fetchall())`.
+    """Ask for the open break of each account; `open_discrepancies_from` reads the answer.
 
     Asked after the locks are held: what the locking statement itself joins is as old as its snapshot.
     """
     return await tx.execute(_sql.open_discrepancies, [Column(ids)])
+
+
+async def open_discrepancies_from(cursor: AsyncCursor[Any]) -> dict[UUID, OpenDiscrepancy]:
+    """Open breaks by account."""
+    return {row[0]: OpenDiscrepancy(row[1], Level(row[2])) for row in await cursor.fetchall()}
 
 
 async def ask_policies(tx: Transaction, accounts: Iterable[Account]) -> AsyncCursor[Any]:
@@ -159,3 +165,8 @@ async def append_audit(tx: Transaction, rows: Sequence[AuditRow]) -> None:
 async def all_policies(tx: Transaction) -> dict[str, Policy]:
     """Every policy there is, by scope."""
     return await policies_from(await tx.execute(_sql.all_policies))
+
+
+async def save_policy(tx: Transaction, scope: str, policy: Policy) -> None:
+    """Set the policy of a scope."""
+    await tx.execute(_sql.save_policy, {"scope": scope, **structs.asdict(policy)})

@@ -18,7 +18,7 @@ ORDER BY a.id
 FOR NO KEY UPDATE OF a
 
 -- name: open_discrepancies
-SELECT d.account_id, d.id FROM unnest(%s::uuid[]) AS k (account_id)
+SELECT d.account_id, d.id, d.severity FROM unnest(%s::uuid[]) AS k (account_id)
 JOIN reconciliation_discrepancies d ON d.account_id = k.account_id
     AND d.discrepancy_type = 'BALANCE_MISMATCH' AND d.status = 'OPEN'
 
@@ -48,7 +48,7 @@ SELECT * FROM unnest(%s::uuid[], %s::varchar[], %s::varchar[], %s::varchar[], %s
     %s::timestamptz[])
 
 -- name: save_discrepancies
-INSERT INTO reconciliation_discrepancies AS d (id, account_id, discrepancy_type, expected_value, actual_value,
+INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, expected_value, actual_value,
     difference, threshold_exceeded, status, source_system, source_reference, severity, opened_at, updated_at,
     resolved_at, resolution)
 SELECT k.id, k.account_id, 'BALANCE_MISMATCH', k.expected, k.actual, k.difference, true, k.status, k.system,
@@ -60,8 +60,7 @@ ON CONFLICT (id) DO UPDATE SET
     expected_value = excluded.expected_value, actual_value = excluded.actual_value,
     difference = excluded.difference, status = excluded.status, source_system = excluded.source_system,
     source_reference = excluded.source_reference,
-    severity = CASE WHEN excluded.status = 'RESOLVED' THEN d.severity ELSE excluded.severity END,
-    updated_at = excluded.updated_at, resolved_at = excluded.resolved_at, resolution = excluded.resolution
+    severity = excluded.severity, updated_at = excluded.updated_at, resolved_at = excluded.resolved_at, resolution = excluded.resolution
 
 -- name: insert_events
 INSERT INTO outbox (event_id, subject, payload)
@@ -75,3 +74,14 @@ SELECT * FROM unnest(%s::timestamptz[], %s::varchar[], %s::varchar[], %s::uuid[]
 SELECT scope, ok_percent, minor_percent, significant_percent, shortfall_tolerance, ok_cap, minor_cap,
     significant_cap, stale_after
 FROM threshold_policies
+
+-- name: save_policy
+INSERT INTO threshold_policies (scope, ok_percent, minor_percent, significant_percent, shortfall_tolerance,
+    ok_cap, minor_cap, significant_cap, stale_after)
+VALUES (%(scope)s, %(ok_percent)s, %(minor_percent)s, %(significant_percent)s, %(shortfall_tolerance)s,
+    %(ok_cap)s, %(minor_cap)s, %(significant_cap)s, %(stale_after)s)
+ON CONFLICT (scope) DO UPDATE SET
+    ok_percent = excluded.ok_percent, minor_percent = excluded.minor_percent,
+    significant_percent = excluded.significant_percent, shortfall_tolerance = excluded.shortfall_tolerance,
+    ok_cap = excluded.ok_cap, minor_cap = excluded.minor_cap, significant_cap = excluded.significant_cap,
+    stale_after = excluded.stale_after

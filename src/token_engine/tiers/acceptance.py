@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -26,9 +26,11 @@ _DIRECTION: Final = {
 _TOO_LARGE: Final = Decimal(10) ** INTEGER_DIGITS
 
 
-def check_position_fits(position: Decimal, entries: Sequence[Entry]) -> Refusal | None:
-    """Why a position (major units) that these entries move might not fit its column, or None."""
-    reach = abs(position)
+def check_position_fits(position: Decimal, ledger: Decimal, entries: Iterable[Entry]) -> Refusal | None:
+    """Why a position (major units) that these entries move, or its distance from the ledger, might not
+    fit its column; or None.
+    """
+    reach = max(abs(position), abs(EXACT.subtract(position, ledger)))
     for entry in entries:
         reach = EXACT.add(reach, entry.amount)
     if reach < _TOO_LARGE:
@@ -54,7 +56,8 @@ class Directory:
         """The accounts under the number, or the id, that a message names: one for each currency."""
         number = heading.account_number
         if (key := as_account_id(number)) is not None:
-            return [a for a in self._by_number.get(self._numbers_of_ids.get(key, ""), ()) if a.id == key]
+            ours = [a for a in self._by_number.get(self._numbers_of_ids.get(key, ""), ()) if a.id == key]
+            return ours or self._by_number.get(number, ())
         return self._by_number.get(number, ())
 
     def find(self, notification: Notification) -> Account:

@@ -16,6 +16,7 @@ from token_engine.domain.backing import DEFAULT_POLICY, Level, Policy, verdict_a
 from token_engine.domain.money import check_currency, check_decimals, in_currency, parse_amount
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.domain.standing import Evidence
+from token_engine.iso20022.words import account_number
 from token_engine.storage import accounts, positions
 from token_engine.storage.database import Transaction
 from token_engine.tiers.acceptance import as_account_id
@@ -81,7 +82,7 @@ async def create(tx: Transaction, wanted: NewAccount, actor: str, now: datetime)
 
 
 def _checked(wanted: NewAccount, now: datetime) -> tuple[str, Decimal, Decimal | None]:
-    number = wanted.account_number.replace(" ", "")
+    number = account_number(wanted.account_number)
     if not 1 <= len(number) <= _ACCOUNT_NUMBER_LENGTH or not number.isprintable():
         raise RefusedError(
             "invalid_account_number",
@@ -131,7 +132,8 @@ async def close(tx: Transaction, name: str, actor: str, now: datetime) -> dict[s
 async def show(tx: Transaction, name: str, now: datetime) -> dict[str, Any] | None:
     """One account by id or number; with a number kept in several currencies, the first of them."""
     key = as_account_id(name)
-    rows = await accounts.listing(tx, key=key, number=None if key else name.replace(" ", ""), limit=1)
+    rows = await accounts.listing(tx, key=key, limit=1) if key else []
+    rows = rows or await accounts.listing(tx, number=account_number(name), limit=1)
     return (await _views(tx, rows, now))[0] if rows else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -75,11 +76,12 @@ class Changes:
         """Send all rows; call inside a pipeline to share its round trip."""
         standings = list(self._standings.values())
         discrepancies = [d for s in standings for d in s.discrepancies.values()]
-        for discrepancy in discrepancies:
-            self._note_discrepancy(discrepancy)
+        self._note_discrepancies(standings)
         await positions.save(tx, standings)
         if self._steps:
-            moved = [(s.account.id, s.breaker.value) for s in standings if s.breaker is not s.account.breaker]
+            # Also one that is back where it was: alone, each message would have written its flags.
+            stepped = {step.account_id for step in self._steps}
+            moved = [(s.account.id, s.breaker.value) for s in standings if s.account.id in stepped]
             await positions.save_breakers(tx, moved, self._steps)
         if discrepancies:
             await positions.save_discrepancies(tx, discrepancies)
@@ -88,17 +90,15 @@ class Changes:
         if self._audit:
             await positions.append_audit(tx, self._audit)
 
-    def _note_discrepancy(self, d: Discrepancy) -> None:
+    def _note_discrepancies(self, standings: Sequence[Standing]) -> None:
         """Opening and resolving are changes of state; what happens between them is in the row."""
-        details = {
-            "discrepancy": str(d.id),
-            "ledger": str(d.ledger),
-            "bank": str(d.bank),
-            "severity": d.severity,
-        }
-        for happened, action in (
-            (d.opened_now, "discrepancy_opened"),
-            (d.resolution, "discrepancy_resolved"),
-        ):
-            if happened:
-                self.note(action, d.account_id, None, details)
+        for standing in standings:
+            for d in standing.opened:
+                self._note_discrepancy("discrepancy_opened", d)
+            for d in standing.discrepancies.values():
+                if d.resolution:
+                    self._note_discrepancy("discrepancy_resolved", d)
+
+    def _note_discrepancy(self, action: str, d: Discrepancy) -> None:
+        details = {"discrepancy": str(d.id), "ledger": str(d.ledger), "bank": str(d.bank), "severity": d.severity}
+        self.note(action, d.account_id, None, details)

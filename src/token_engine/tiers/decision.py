@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from token_engine.domain.account import Account
-from token_engine.domain.entry import signed_amount
+from token_engine.domain.entry import Entry, signed_amount
 from token_engine.domain.known import Admission, KnownMovements
 from token_engine.domain.money import EXACT
 from token_engine.domain.notification import Heading, MessageKind, Notification
@@ -79,8 +79,11 @@ class Decision:
         if isinstance(accounts, Refusal):
             return self._reject(delivery, kept_as, message_id, accounts)
         standings = [self._changes.standing(account) for account in accounts]
+        told: dict[Standing, list[Entry]] = {}
         for notification, standing in zip(reading, standings, strict=True):
-            if overflow := check_position_fits(standing.bank, notification.entries):
+            told.setdefault(standing, []).extend(notification.entries)
+        for standing, all_entries in told.items():
+            if overflow := check_position_fits(standing.bank, standing.account.ledger, all_entries):
                 return self._reject(delivery, kept_as, message_id, overflow)
         return self._take(delivery, kept_as, message_id, reading, standings)
 
@@ -90,11 +93,15 @@ class Decision:
     ) -> Receipt:  # fmt: skip
         judgements = []
         news = False
+        # A report may state again what an earlier report of the same message states.
+        several = len(notifications) > 1 and notifications[0].heading.kind is MessageKind.NOTIFICATION
+        spoken_of = set[int]() if several else None
         for number, (notification, standing) in enumerate(zip(notifications, standings, strict=True)):
             heading = notification.heading
             admission = self._movements.admit(
-                standing.account.id, notification.entries, heading.kind, heading.message_id, copy=heading.copy
-            )
+                standing.account.id, notification.entries, heading.kind, heading.message_id,
+                copy=heading.copy, spoken_of=spoken_of,
+            )  # fmt: skip
             change = self._keep_entries(admission, heading, standing.account, kept_as)
             told_nothing_new = not (admission.new or admission.claims)
             if told_nothing_new and notification.entries and heading.kind is MessageKind.NOTIFICATION:

@@ -36,12 +36,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def delivery(raw: bytes, door: Door, source: str, received_at: datetime) -> Delivery:
-    """A whole message."""
+    """A whole message. A source that is no Unicode (a file name may be none) gets question marks."""
     return Delivery(
         raw=raw,
         digest=sha256(raw).digest(),
         size=len(raw),
         door=door,
-        source=source[:300],
+        source=source[:300].encode(errors="replace").decode(),
         received_at=received_at,
     )

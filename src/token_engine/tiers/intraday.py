@@ -43,7 +43,7 @@ async def review(tx: Transaction, ids: Sequence[UUID], now: datetime) -> list[di
         return []
     changes = Changes(now)
     locked = await positions.lock_ids(tx, ids)
-    open_breaks = dict(await (await positions.ask_open_discrepancies(tx, ids)).fetchall())
+    open_breaks = await positions.open_discrepancies_from(await positions.ask_open_discrepancies(tx, ids))
     policies = await positions.policies_from(await positions.ask_policies(tx, locked))
     results = []
     for account in locked:

@@ -8,8 +8,10 @@ A batch of n does exactly what n batches of one would do: each message sees what
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import structs
 
@@ -28,6 +30,7 @@ from token_engine.tiers.acceptance import Directory, as_account_id
 from token_engine.tiers.decision import Decision
 from token_engine.tiers.delivery import Delivery
 
+_LARGE: Final = 256 * 1024
 Reading = tuple[Notification, ...] | Refusal
 
 
@@ -37,12 +40,19 @@ async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime) -> l
     Nothing is visible, and no receipt true, before the caller commits. Expected outcomes are receipts;
     an exception means that the whole batch was lost and may be tried again.
     """
-    readings: list[Reading] = [d.refused or read_message(d.raw) for d in batch]
+    readings = [d.refused or await _read(d) for d in batch]
     directory = await _lock(tx, readings)
     decision = await _load(tx, batch, readings, directory, now)
     receipts = [decision.settle(d, reading) for d, reading in zip(batch, readings, strict=True)]
     await decision.write(tx)
     return receipts
+
+
+async def _read(delivery: Delivery) -> Reading:
+    """Read the bytes; large ones beside the event loop, so that other doors are answered meanwhile."""
+    if delivery.size < _LARGE:
+        return read_message(delivery.raw)
+    return await asyncio.to_thread(read_message, delivery.raw)
 
 
 async def _lock(tx: Transaction, readings: Sequence[Reading]) -> Directory:
@@ -67,12 +77,12 @@ async def _load(
     async with tx.pipeline():
         ids = await messages.reserve_ids(tx, len(batch))
         kept = await messages.ask_known(tx, {d.digest for d in batch})
-        movements = await entries.ask_known(tx, keys.notified, keys.notified_amounts, keys.stated)
+        movements = await entries.ask_known(tx, keys.named, keys.notified_amounts, keys.stated)
         breaks = await positions.ask_open_discrepancies(tx, [a.id for a in directory.accounts])
         policies = await positions.ask_policies(tx, directory.accounts)
         known_messages = await messages.known_from(kept)
         known_movements = await entries.known_from(movements) if movements else KnownMovements()
-        open_breaks = dict(await breaks.fetchall())
+        open_breaks = await positions.open_discrepancies_from(breaks)
         policy_of = await positions.policies_from(policies)
         message_ids = [row[0] for row in await ids.fetchall()]
     fallback = policy_of.get("global", DEFAULT_POLICY)
@@ -88,7 +98,7 @@ class _Keys:
     """What to ask the database for: the names and amounts of the entries to come."""
 
     def __init__(self, readings: Sequence[Reading], directory: Directory) -> None:
-        self.notified: set[IdentityKey] = set()
+        self.named: set[IdentityKey] = set()
         self.notified_amounts: set[AmountKey] = set()
         self.stated: set[AmountKey] = set()
         for reading in readings:
@@ -102,9 +112,10 @@ class _Keys:
         heading = notification.heading
         for entry in notification.entries:
             amount = (account.id, entry.amount, entry.booking_date, entry.value_date)
+            # By name in any case: a new entry is numbered among all that have its name, whatever their dates.
+            seen = sighting(entry, heading.kind, heading.message_id)
+            self.named.add((account.id, entry.amount, identity(entry, seen)))
             if heading.kind is MessageKind.NOTIFICATION:
-                seen = sighting(entry, heading.kind, heading.message_id)
-                self.notified.add((account.id, entry.amount, identity(entry, seen)))
                 self.notified_amounts.add(amount)
             else:
                 self.stated.add(amount)

@@ -9,12 +9,10 @@ import psycopg
 import psycopg_pool
 from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path
 
-from token_engine.domain.refusal import Refusal
+from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.entrypoints.api import envelope, intake, questions
 from token_engine.entrypoints.api.page import page
 from token_engine.entrypoints.api.rooms import Rooms
@@ -47,18 +45,23 @@ _ACCOUNT_BODY: Final[dict[str, Any]] = {
         "content": {"application/json": {"schema": msgspec.json.schema_components([accounts.NewAccount])[0][0]}},
     }
 }
+# Here and not where they are used: FastAPI looks up the names of annotations in the module only.
+_Actor = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
+_PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
+
+# At module level: FastAPI resolves annotations by name, and knows no local ones.
+_Actor = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
+_PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
 
 def build(rooms: Rooms) -> FastAPI:
     """The application, ready to serve."""
-    app = FastAPI(
+    # Its /docs and /redoc load nothing from elsewhere: a bank's network reaches no content network.
+    app = FastAPIOffline(
         title="Token Engine",
         description="Is every token backed, and who says so, as of when?",
         redirect_slashes=False,
-        docs_url=None,
-        redoc_url=None,
     )
-    _documentation(app)
     _tiers(app, rooms)
     _accounts(app, rooms)
     _evidence(app, rooms)
@@ -107,18 +110,18 @@ def _tiers(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _accounts(app: FastAPI, rooms: Rooms) -> None:
-    actor_header = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
-
     @app.post(f"{_V1}/accounts", tags=["accounts"], status_code=201, openapi_extra=_ACCOUNT_BODY)
-    async def create(request: Request, actor: actor_header = "api") -> Response:
+    async def create(request: Request, actor: _Actor = "api") -> Response:
         """Take an account on."""
         try:
-            wanted = msgspec.json.decode(await request.body(), type=accounts.NewAccount)
+            wanted = msgspec.json.decode(await intake.small_body(request), type=accounts.NewAccount)
         except msgspec.ValidationError as wrong:
             _, _, place = str(wrong).partition(" - at `$.")
             return envelope.error(422, Refusal("invalid_account", str(wrong), place.rstrip("`") or None))
         except msgspec.DecodeError as wrong:
             return envelope.error(422, Refusal("invalid_json", str(wrong)))
+        except RefusedError as wrong:
+            return envelope.error(413, wrong.refusal)
         async with rooms.database.transaction() as tx:
             made = await accounts.create(tx, wanted, actor, rooms.clock())
         if isinstance(made, Refusal):
@@ -127,7 +130,7 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
 
     @app.get(f"{_V1}/accounts", tags=["accounts"])
     async def listing(
-        limit: Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)] = 100,
+        limit: _PageSize = 100,
         after: Annotated[str | None, Query(description="NUMBER/CURRENCY of the last account seen")] = None,
     ) -> Response:
         """Accounts with position and verdict, in the order of their numbers."""
@@ -144,7 +147,7 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
         return envelope.ok(view) if view else envelope.not_found("account", account_id)
 
     @app.post(f"{_V1}/accounts/{{account_id}}/close", tags=["accounts"])
-    async def close(account_id: str, actor: actor_header = "api") -> Response:
+    async def close(account_id: str, actor: _Actor = "api") -> Response:
         """Close an account: messages for it are rejected from then on."""
         async with rooms.database.transaction() as tx:
             closed = await accounts.close(tx, account_id, actor, rooms.clock())
@@ -154,13 +157,11 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _evidence(app: FastAPI, rooms: Rooms) -> None:
-    page_size = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
-
     @app.get(f"{_V1}/discrepancies", tags=["evidence"])
     async def discrepancies(
         status: Annotated[str | None, Query(pattern="^(?i:open|resolved)$")] = None,
         account: str | None = None,
-        limit: page_size = 100,
+        limit: _PageSize = 100,
     ) -> Response:
         """Breaks between ledger and bank, newest first."""
         return await questions.discrepancies(rooms, status, account, limit)
@@ -169,7 +170,7 @@ def _evidence(app: FastAPI, rooms: Rooms) -> None:
     async def messages(
         state: Annotated[str | None, Query(pattern="^(?i:recorded|rejected)$")] = None,
         before: int | None = None,
-        limit: page_size = 100,
+        limit: _PageSize = 100,
     ) -> Response:
         """Bank messages as they came, newest first, without their bytes."""
         return await questions.messages(rooms, state, before, limit)
@@ -180,34 +181,24 @@ def _evidence(app: FastAPI, rooms: Rooms) -> None:
         return await questions.message(rooms, number)
 
 
-def _documentation(app: FastAPI) -> None:
-    """/docs with the viewer's own files served here: a bank's network reaches no content network."""
-    app.mount("/docs/assets", StaticFiles(directory=str(swagger_ui_path)), name="docs assets")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title="Token Engine API",
-            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
-            swagger_css_url="/docs/assets/swagger-ui.css",
-            swagger_favicon_url="/docs/assets/favicon-32x32.png",
-            swagger_ui_parameters={"defaultModelsExpandDepth": -1},
-        )
-
-
 def _errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(_: Request, wrong: HTTPException) -> Response:
         words = {404: "not_found", 405: "method_not_allowed"}
         code = words.get(wrong.status_code, "http_error")
-        return envelope.error(wrong.status_code, Refusal(code, str(wrong.detail)))
+        answer = envelope.error(wrong.status_code, Refusal(code, str(wrong.detail)))
+        answer.headers.update(wrong.headers or {})  # a 405 says what is allowed
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, wrong: RequestValidationError) -> Response:
         first = wrong.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:]) or None
         return envelope.error(422, Refusal("invalid_request", f"{field}: {first['msg']}", field))
+
+    @app.exception_handler(psycopg.DataError)
+    async def unfit(_: Request, __: Exception) -> Response:
+        return envelope.error(422, Refusal("invalid_request", "a value holds NUL, or is too large for any row"))
 
     @app.exception_handler(psycopg.OperationalError)
     @app.exception_handler(psycopg_pool.PoolTimeout)

@@ -11,16 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded, Rejected
-from token_engine.domain.refusal import Refusal
+from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.entrypoints.api import envelope
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import UnavailableError
 from token_engine.tiers.delivery import Delivery, Door, delivery
-from token_engine.tiers.intake import deliveries
+from token_engine.tiers.intake import LARGEST_BODY, deliveries
 
-LARGEST_BODY: Final = 32 * 1024 * 1024
-"""Bytes. Larger files come through `token-engine ingest`."""
 _KEPT_OF_TOO_LARGE: Final = 64 * 1024
+_LARGEST_SMALL_BODY: Final = 64 * 1024
 
 
 async def camt054(request: Request, rooms: Rooms) -> Response:
@@ -46,6 +45,16 @@ async def _deliveries(request: Request, rooms: Rooms) -> list[Delivery]:
     why = Refusal("too_large", f"body: {size} bytes; this door takes {LARGEST_BODY}, use `token-engine ingest`", "body")
     cut = delivery(bytes(body), Door.HTTP, source, now)
     return [structs.replace(cut, digest=digest.digest(), size=size, refused=why)]
+
+
+async def small_body(request: Request) -> bytes:
+    """The body of a request that a person wrote. Raises RefusedError before it fills the memory."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LARGEST_SMALL_BODY:
+            raise RefusedError("too_large", f"body: larger than {_LARGEST_SMALL_BODY} bytes", "body")
+    return body
 
 
 def _answer(outcomes: Sequence[Receipt | Exception]) -> Response:

@@ -13,7 +13,16 @@ from token_engine.storage import messages
 from token_engine.tiers import accounts
 
 _SHOWN: Final = 200
+
+
+def _grouped(amount: str) -> str:
+    """A decimal string with thin spaces between thousands."""
+    whole, point, fraction = amount.partition(".")
+    return f"{int(whole):,}".replace(",", "\u2009") + point + fraction if whole != "-0" else amount
+
+
 _environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+_environment.filters["grouped"] = _grouped
 _template = _environment.from_string(
     (files("token_engine.entrypoints.api") / "overview.html").read_text(encoding="utf-8")
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import nats
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from token_engine.telemetry.logs import logger
 
@@ -29,7 +31,9 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
     async def on_error(error: Exception) -> None:
         _log.warning("NATS", error=f"{type(error).__name__}: {error}".strip())
 
-    first = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=3, allow_reconnect=False)
+    first = await nats.connect(
+        url, connect_timeout=5, max_reconnect_attempts=3, allow_reconnect=False, error_cb=_told_by_the_exception
+    )
     await first.close()
     client = Client()
     await client.connect(
@@ -43,3 +47,13 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
         error_cb=on_error,
     )
     return client
+
+
+async def close(client: Client) -> None:
+    """Close it, whether or not the server is there: what could not be sent is said again after a restart."""
+    with contextlib.suppress(NatsError, OSError, RuntimeError):  # RuntimeError is uvloop's closed transport
+        await client.close()
+
+
+async def _told_by_the_exception(_: Exception) -> None:
+    """nats-py would log a traceback for each attempt."""

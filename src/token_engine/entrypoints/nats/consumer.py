@@ -60,13 +60,15 @@ class Consumer:
         self._task = asyncio.create_task(self._run(), name="consumer")
 
     async def stop(self) -> None:
-        """Take in nothing more; what is being recorded is still acknowledged."""
+        """Take in nothing more; what is being recorded is still acknowledged, the rest handed back."""
         self._stopping = True
         self._wake.set()
         if self._task:
             await self._task
         if not self._client.is_closed:
             await self._subscription.unsubscribe()
+            for message in self._arrived:  # else it would wait for its time to be acknowledged to run out
+                await self._client.publish(message.reply, b"-NAK")
 
     def reconnected(self) -> None:
         """A pull request does not outlive its connection: ask again."""

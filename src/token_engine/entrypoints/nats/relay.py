@@ -65,16 +65,25 @@ class Relay:
             await self._task
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 async with self._database.connection_of_its_own() as connection:
-                    if await outbox.lead(connection):
+                    if await self._become_leader(connection):
                         await self._relay(connection)
             except (psycopg.Error, NatsError, OSError) as error:
                 _log.warning("Events wait in the outbox", reason=f"{type(error).__name__}: {error}".strip())
+                await asyncio.sleep(_IDLE_SECONDS)
+
+    async def _become_leader(self, connection: AsyncConnection[Any]) -> bool:
+        """Wait for the leader of now to go; False if this engine goes first.
+
+        Asking again beats waiting inside PostgreSQL, where a waiting statement holds back vacuum.
+        """
+        while not await outbox.lead(connection):
             if self._stopping:
-                return
-            await self._rest()
+                return False
+            await asyncio.sleep(_IDLE_SECONDS)
+        return True
 
     async def _relay(self, connection: AsyncConnection[Any]) -> None:
         while True:

@@ -1,0 +1,278 @@
+"""The JetStream door, with one nats-server and one PostgreSQL of the room's own engine."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import itertools
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from nats.js.api import RetentionPolicy, StreamConfig
+
+from api.bank import camt054, entry, section
+from engine import V1, Engine, notification
+from road.bus import CONSUMER, EVENTS, NOTIFICATIONS, Bus, bus, until
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with Engine(tmp_path_factory.mktemp("door") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def number(engine: Engine) -> str:
+    name = f"DOOR-{next(_numbers):03d}"
+    engine.create_account(name, ledger_balance="1000000", bank_balance="1000000")
+    return name
+
+
+def on_the_bus(engine: Engine, work: Callable[[Bus], Awaitable[None]]) -> None:
+    async def session() -> None:
+        async with bus(engine.nats_url) as connected:
+            await work(connected)
+
+    asyncio.run(session())
+
+
+@pytest.mark.parametrize("form", ["JSON", "XML", "gzip"])
+@pytest.mark.parametrize(
+    ("subject", "indicator", "balance"),
+    [
+        ("iso20022.camt.054", "CRDT", "1000010.00"),
+        ("bank.notifications.credit", "CRDT", "1000010.00"),
+        ("bank.notifications.debit", "DBIT", "999990.00"),
+        ("token_engine.notifications", "DBIT", "999990.00"),
+    ],
+)
+def test_every_subject_takes_every_form(
+    engine: Engine, number: str, subject: str, indicator: str, balance: str, form: str
+) -> None:
+    raw = json.dumps(notification(f"M-{number}", number, credit_debit_indicator=indicator)).encode()
+    if form != "JSON":
+        raw = camt054(f"M-{number}", section(number, entry(indicator=indicator)))
+    sent = gzip.compress(raw) if form == "gzip" else raw
+
+    async def work(sender: Bus) -> None:
+        await sender.send(sent, subject)
+        await sender.settled()
+
+    on_the_bus(engine, work)
+    assert engine.balance(number) == balance
+    newest = engine.get(f"{V1}/messages?limit=1")["messages"][0]
+    assert (newest["door"], newest["state"]) == ("NATS", "RECORDED")
+    assert newest["source"] == subject
+    assert engine.get(f"{V1}/messages/{newest['id']}")["raw"] == raw.decode()
+
+
+def test_duplicates_of_every_kind_count_once(engine: Engine, number: str) -> None:
+    message = notification(f"M-{number}", number, bank_reference=f"R-{number}")
+
+    async def work(sender: Bus) -> None:
+        first = await sender.send(message, Nats_Msg_Id=f"id-{number}")
+        assert await sender.send(message, Nats_Msg_Id=f"id-{number}") == first  # JetStream dropped it
+        assert await sender.send(message, Nats_Msg_Id=f"other-{number}") > first  # the engine has to
+        await sender.send(message)
+        await sender.send(message, "bank.notifications.credit")
+        await sender.settled()
+        events = await sender.events_about(f"M-{number}", count=1)
+        assert [e.subject for e in events] == ["reconciliation.tier1.ok"]
+
+    on_the_bus(engine, work)
+    assert engine.balance(number) == "1000010.00"
+    assert engine.send(message).status_code == 200  # the doors know of each other
+
+
+def test_events_and_none_of_them_twice(engine: Engine, number: str) -> None:
+    ids = [f"EV-{number}-{n}" for n in range(3)]
+
+    async def work(sender: Bus) -> None:
+        await sender.send(notification(ids[0], number, "1.00"))
+        await sender.send(notification(ids[1], number, "5000.00"))
+        await sender.send(notification(ids[2], number, "50000.00"))
+        await sender.settled()
+        events = await sender.events_about(*ids, count=5)
+        assert [(e.content["message_id"], e.subject) for e in events] == [
+            (ids[0], "reconciliation.tier1.ok"),
+            (ids[1], "reconciliation.tier1.mismatch"),
+            (ids[1], "reconciliation.circuit_breaker.suspended"),
+            (ids[2], "reconciliation.tier1.mismatch"),
+            (ids[2], "reconciliation.circuit_breaker.activated"),
+        ]
+        assert len({e.id for e in events}) == 5
+        for event in events:
+            assert event.header == event.id  # Nats-Msg-Id
+            assert event.content["event_type"] == event.subject
+            assert event.content["data"]["account_number"] == number
+        assert events[-1].content["data"]["bank_balance"] == "1055001.00"
+        assert events[-1].content["data"]["threshold_level"] == "Critical"
+
+    on_the_bus(engine, work)
+
+
+@pytest.mark.parametrize(
+    ("poison", "code"),
+    [
+        (b"\0\1\2 no message at all \xff", "not_a_bank_message"),
+        (b"", "empty_message"),
+        (b'{"message_id": "x"}', "missing_field"),
+        (json.dumps(notification("P", "NOBODY")).encode(), "unknown_account"),
+        (gzip.compress(b"<Document>" + b" " * (40 * 2**20)), "too_large"),
+    ],
+)
+def test_poison_is_kept_announced_and_never_seen_again(engine: Engine, number: str, poison: bytes, code: str) -> None:
+    async def work(sender: Bus) -> None:
+        before = (await sender.state()).delivered
+        sequence = await sender.send(poison)
+        await sender.send(notification(f"AFTER-{number}", number))  # it holds up nobody
+        state = await sender.settled()
+        assert state.num_ack_pending == 0
+        assert state.num_redelivered == 0
+        assert before and state.delivered
+        assert state.delivered.consumer_seq == before.consumer_seq + 2
+        assert state.delivered.stream_seq == sequence + 1
+
+        newest = engine.get(f"{V1}/messages?state=rejected&limit=1")["messages"][0]
+        assert newest["refusal_code"] == code
+        assert (newest["door"], newest["source"]) == ("NATS", "iso20022.camt.054")
+
+        async def announced() -> list[Any]:
+            rejected = [e for e in await sender.events() if e.subject == "reconciliation.message.rejected"]
+            return [e for e in rejected if e.content["data"]["kept_as"] == newest["id"]]
+
+        [event] = await until(announced)
+        assert event.content["data"]["refusal"]["code"] == code
+        assert event.header == event.id
+
+    on_the_bus(engine, work)
+    assert engine.balance(number) == "1000010.00"
+
+
+def test_a_credit_on_the_debits_subject_is_refused(engine: Engine, number: str) -> None:
+    async def work(sender: Bus) -> None:
+        await sender.send(notification(f"M-{number}", number), "bank.notifications.debit")
+        await sender.settled()
+
+    on_the_bus(engine, work)
+    newest = engine.get(f"{V1}/messages?state=rejected&limit=1")["messages"][0]
+    assert newest["refusal_code"] == "direction_contradicts_subject"
+    assert engine.balance(number) == "1000000.00"
+
+
+def test_what_was_acknowledged_by_nobody_comes_again_and_counts_once(engine: Engine, number: str) -> None:
+    """Redelivery, as an operator does it: the durable consumer is gone, and a new one starts from the first."""
+
+    async def work(sender: Bus) -> None:
+        await sender.send(notification(f"M-{number}", number))
+        await sender.settled()
+        await sender.js.delete_consumer(NOTIFICATIONS, CONSUMER)
+
+    on_the_bus(engine, work)
+    before = {a["account_number"]: a["bank_reported_balance"] for a in engine.get(f"{V1}/accounts")["accounts"]}
+    with Engine(engine.data.parent / "second", "--database-url", engine.database_url, "--nats-url", engine.nats_url):
+
+        async def again(sender: Bus) -> None:
+            state = await sender.settled()
+            assert state.delivered
+            assert state.delivered.stream_seq > 10
+
+        on_the_bus(engine, again)
+        after = {a["account_number"]: a["bank_reported_balance"] for a in engine.get(f"{V1}/accounts")["accounts"]}
+    assert after == before
+
+
+def test_two_engines_share_the_work(engine: Engine, number: str) -> None:
+    messages = [notification(f"W-{n}", number, "0.01", bank_reference=f"W-{number}-{n}") for n in range(2000)]
+
+    def recorded(process: Engine) -> int:
+        lines = process.http.get("/metrics").text.splitlines()
+        name = 'token_engine_bank_messages_total{door="NATS",receipt="Recorded"} '
+        return sum(int(float(line.removeprefix(name))) for line in lines if line.startswith(name))
+
+    urls = ("--database-url", engine.database_url, "--nats-url", engine.nats_url)
+    with Engine(engine.data.parent / "third", *urls) as second:
+        assert not second.data.exists()
+        first_before, second_before = recorded(engine), recorded(second)
+
+        async def work(sender: Bus) -> None:
+            for start in range(0, len(messages), 200):
+                await asyncio.gather(*(sender.send(m) for m in messages[start : start + 200]))
+            await sender.settled()
+            events = await sender.events_about(*(f"W-{n}" for n in range(2000)), count=2000)
+            assert len(events) == len({e.id for e in events}) == 2000
+
+        on_the_bus(engine, work)
+        shares = recorded(engine) - first_before, recorded(second) - second_before
+        assert sum(shares) == 2000
+        assert min(shares) > 0
+        assert second.balance(number) == engine.balance(number) == "1000020.00"
+        assert second.stop() == 0
+    assert engine.cli("check").returncode == 0
+
+
+def test_a_stop_hands_back_what_was_pulled(engine: Engine, number: str) -> None:
+    """A rolling restart under load: what one process pulled and did not take, the next has at once."""
+    urls = ("--database-url", engine.database_url, "--nats-url", engine.nats_url)
+
+    async def work(sender: Bus) -> None:
+        messages = [notification(f"B-{n}", number, "0.01", bank_reference=f"B-{number}-{n}") for n in range(4000)]
+        publishing = asyncio.create_task(_publish(sender, messages))
+        await asyncio.sleep(0)
+        while not publishing.done():
+            second = await asyncio.to_thread(Engine, engine.data.parent / "fourth", *urls)
+            assert await asyncio.to_thread(second.stop) == 0
+        await publishing
+        await sender.settled(seconds=20)  # far less than the minute after which JetStream would send again
+
+    on_the_bus(engine, work)
+    assert engine.balance(number) == "1000040.00"
+
+
+async def _publish(sender: Bus, messages: list[dict[str, Any]]) -> None:
+    for start in range(0, len(messages), 100):
+        await asyncio.gather(*(sender.send(m) for m in messages[start : start + 100]))
+
+
+def test_subjects_that_another_stream_holds_are_consumed_there(
+    database: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """DelTran's own streams were there first."""
+
+    async def prepare() -> None:
+        async with bus(nats_url) as owner:
+            config = StreamConfig(
+                name="DELTRAN", subjects=["bank.>", "iso20022.camt.*"], retention=RetentionPolicy.LIMITS
+            )
+            await owner.js.add_stream(config)
+
+    asyncio.run(prepare())
+    urls = ("--database-url", database, "--nats-url", nats_url)
+    with Engine(tmp_path_factory.mktemp("foreign") / "data", *urls) as engine:
+        engine.create_account("FOREIGN", ledger_balance="0", bank_balance="0")
+
+        async def work() -> None:
+            async with bus(nats_url) as sender:
+                for turn, subject in enumerate(
+                    ("bank.notifications.credit", "iso20022.camt.054", "token_engine.notifications")
+                ):
+                    await sender.send(notification(f"F-{turn}", "FOREIGN", "1.00"), subject)
+                await sender.send(b"not for us", "bank.gossip")
+                await sender.settled("DELTRAN")
+                await sender.settled(NOTIFICATIONS)
+                assert (await sender.js.stream_info("DELTRAN")).state.messages == 3
+                ours = await sender.js.stream_info(NOTIFICATIONS)
+                assert ours.config.subjects == ["token_engine.notifications"]
+                assert (await sender.js.stream_info(EVENTS)).config.subjects == ["reconciliation.>"]
+
+        asyncio.run(work())
+        assert engine.balance("FOREIGN") == "3.00"
+        assert engine.get(f"{V1}/messages?state=rejected")["messages"] == []
+        assert engine.stop() == 0
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM bank_messages").fetchone() == (3,)

@@ -1,0 +1,203 @@
+"""The other commands: what they print, and with which code they exit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from api.bank import camt054, entry, section, zipped
+from engine import Engine, notification, run_command
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with Engine(tmp_path_factory.mktemp("commands") / "data") as running:
+        yield running
+
+
+def rows(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+EVERY = (
+    ("messages",), ("replay",), ("ingest", "-"), ("accounts", "list"), ("accounts", "show", "x"),
+    ("accounts", "close", "x"), ("accounts", "create", "x", "--currency", "AED", "--bank", "B"), ("check",),
+    ("migrate",),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", EVERY, ids=" ".join)
+def test_where_no_engine_has_run(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = run_command(*command, "--data", tmp_path / "none")
+    assert done.returncode == 2
+    assert done.stdout == b""
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith(f"No engine has run on {tmp_path / 'none'} yet: ")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("command", [("messages",), ("accounts", "list"), ("check",), ("migrate",), ("ingest", "-")])
+@pytest.mark.parametrize("url", ["postgresql://me:hidden@127.0.0.1:1/x", "nonsense"])
+def test_where_no_database_answers(command: tuple[str, ...], url: str) -> None:
+    done = run_command(*command, "--database-url", url, seconds=15)
+    assert done.returncode == 2
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith("The database ")
+    assert "hidden" not in line
+
+
+def test_where_there_is_no_schema_yet(database: str) -> None:
+    done = run_command("check", "--database-url", database)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines() == ["The database has no schema yet: run `token-engine migrate`."]
+    first = run_command("migrate", "--database-url", database)
+    assert first.returncode == 0
+    assert first.stdout.decode().startswith("Applied 0001 ")
+    again = run_command("migrate", "--database-url", database)
+    assert (again.returncode, again.stdout) == (0, b"The schema is up to date.\n")
+    assert run_command("check", "--database-url", database).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("fly",),
+        ("run", "--port", "0"),
+        ("run", "--port", "99999"),
+        ("messages", "x"),
+        ("messages", "--limit", "0"),
+        ("ingest",),
+    ],
+    ids=" ".join,
+)
+def test_a_slip_of_the_keyboard(command: tuple[str, ...]) -> None:
+    done = run_command(*command)
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+    assert done.stderr
+
+
+def test_accounts_from_the_first_to_the_last(engine: Engine) -> None:
+    made = engine.cli(
+        "accounts", "create", "AE070331234567890123456", "--currency", "AED", "--bank", "Bank", "--bic", "EBILAEAD",
+        "--ledger-balance", "100", "--bank-balance", "100.5", "--actor", "ann", "--json",
+    )  # fmt: skip
+    [view] = rows(made)
+    assert made.stderr == b""
+    assert (view["bank_reported_balance"], view["difference"], view["verdict"]) == ("100.50", "0.50", "Significant")
+    assert rows(engine.cli("accounts", "show", view["id"], "--json")) == [view]
+    assert rows(engine.cli("accounts", "show", "ae07 0331 2345 6789 0123 456", "--json")) == [view]
+    assert view in rows(engine.cli("accounts", "list", "--json"))
+    table = engine.cli("accounts", "list").stdout.decode()
+    assert "Significant" in table
+
+    again = engine.cli("accounts", "create", "AE070331234567890123456", "--currency", "AED", "--bank", "Bank")
+    assert again.returncode == 1
+    assert again.stderr.decode().startswith("account_exists: ")
+
+    [closed] = rows(engine.cli("accounts", "close", view["id"], "--actor", "bob", "--json"))
+    assert closed["closed_at"] is not None
+    assert engine.cli("accounts", "close", view["id"]).returncode == 1
+    with psycopg.connect(engine.database_url) as connection:
+        audited = connection.execute(
+            "SELECT action, actor FROM audit_log WHERE account_id = %s AND action LIKE 'account%%' ORDER BY id",
+            [view["id"]],
+        ).fetchall()
+    assert audited == [("account_created", "ann"), ("account_closed", "bob")]
+
+
+def test_an_iban_with_a_wrong_check_digit_is_warned_of(engine: Engine) -> None:
+    done = engine.cli("accounts", "create", "AE080331234567890123456", "--currency", "AED", "--bank", "B", "--json")
+    assert rows(done)[0]["account_number"] == "AE080331234567890123456"
+    [warning] = done.stderr.decode().splitlines()
+    assert warning.startswith("Warning: account_number looks like an IBAN but is not a valid one")
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        (("--currency", "aed"), "unknown_currency"),
+        (("--currency", "AED", "--ledger-balance", "-1"), "invalid_amount"),
+        (("--currency", "AED", "--bank-balance", "1.005"), "invalid_amount"),
+        (("--currency", "AED", "--bic", "no"), "invalid_bic"),
+        (("--currency", "AED", "--as-of", "2999-01-01"), "invalid_as_of"),
+    ],
+)
+def test_an_account_that_cannot_be(engine: Engine, flags: tuple[str, ...], code: str) -> None:
+    done = engine.cli("accounts", "create", "BAD", "--bank", "B", *flags)
+    assert done.returncode == 1
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith(f"{code}: ")
+    assert engine.cli("accounts", "show", "BAD").returncode == 1
+
+
+def test_files_are_ingested_once(engine: Engine, tmp_path: Path) -> None:
+    engine.create_account("FILES", ledger_balance="0", bank_balance="0")
+    xml = tmp_path / "day one.xml"
+    xml.write_bytes(camt054("FILE-1", section("FILES", entry("1.00", reference="F1"), entry("2.00", reference="F2"))))
+    bundle = tmp_path / "month.zip"
+    bundle.write_bytes(
+        zipped({"1.xml": xml.read_bytes(), "2.json": json.dumps(notification("FILE-2", "FILES", "4.00")).encode()})
+    )
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd \xff.json"))
+    odd.write_text(json.dumps(notification("FILE-3", "FILES", "8.00")))
+
+    done = rows(engine.cli("ingest", xml, bundle, odd, "--json"))
+    assert [(r["receipt"], r["message_id"]) for r in done] == [
+        ("Recorded", "FILE-1"), ("AlreadyRecorded", "FILE-1"), ("Recorded", "FILE-2"), ("Recorded", "FILE-3"),
+    ]  # fmt: skip
+    assert [r["source"] for r in done][:3] == ["day one.xml", "month.zip/1.xml", "month.zip/2.json"]
+    assert engine.balance("FILES") == "15.00"
+    from_stdin = engine.cli("ingest", "-", "--json", stdin=xml.read_bytes())
+    assert [r["receipt"] for r in rows(from_stdin)] == ["AlreadyRecorded"]
+    assert engine.balance("FILES") == "15.00"
+
+
+def test_what_cannot_be_ingested_is_told_and_kept(engine: Engine, tmp_path: Path) -> None:
+    bad, good = tmp_path / "bad.json", tmp_path / "good.json"
+    bad.write_text(json.dumps(notification("INGEST-1", "NOBODY YET", "1.00")))
+    good.write_text(json.dumps(notification("INGEST-2", "INGEST", "1.00")))
+    engine.create_account("INGEST", ledger_balance="0", bank_balance="0")
+    done = engine.cli("ingest", tmp_path / "missing.xml", bad, good, "--json")
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [f"{tmp_path / 'missing.xml'}: No such file or directory"]
+    rejected, recorded = (json.loads(line) for line in done.stdout.splitlines())
+    assert (rejected["receipt"], rejected["error"]["code"]) == ("Rejected", "unknown_account")
+    assert recorded["receipt"] == "Recorded"
+
+    number = str(rejected["kept_as"])
+    assert engine.cli("messages", number, "--raw").stdout == bad.read_bytes()
+    [shown] = json.loads(f"[{engine.cli('messages', number).stdout.decode()}]")
+    assert (shown["state"], shown["door"], shown["source"]) == ("REJECTED", "CLI", "bad.json")
+    assert "unknown_account" in engine.cli("messages", "--rejected").stdout.decode().replace("\n", "")
+    assert engine.cli("messages", "999999").returncode == 1
+    assert engine.cli("replay", "999999").returncode == 1
+    assert engine.cli("replay").returncode == 1
+
+    engine.create_account("NOBODY YET", ledger_balance="0", bank_balance="0")
+    assert engine.cli("replay").returncode == 0
+    nothing = engine.cli("replay")
+    assert (nothing.returncode, nothing.stderr) == (0, b"Nothing to replay.\n")
+    assert engine.balance("NOBODY YET") == "1.00"
+
+
+def test_check_finds_a_position_that_its_entries_do_not_make(engine: Engine) -> None:
+    engine.create_account("DRIFT", ledger_balance="0", bank_balance="7")
+    assert engine.cli("check").stdout == b"Every position is the fold of its entries.\n"
+    with psycopg.connect(engine.database_url) as connection:
+        connection.execute("UPDATE emi_accounts SET bank_reported_balance = 8 WHERE account_number = 'DRIFT'")
+    done = engine.cli("check")
+    assert done.returncode == 1
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith("DRIFT AED: stored 8.00000000, its entries make 7.00000000")
+    with psycopg.connect(engine.database_url) as connection:
+        connection.execute("UPDATE emi_accounts SET bank_reported_balance = 7 WHERE account_number = 'DRIFT'")
+    assert engine.cli("check").returncode == 0

@@ -1,0 +1,37 @@
+"""Rows as each schema version could hold them: what an upgrade finds. Each new migration adds its own."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+ACCOUNT = UUID("00000000-0000-4000-8000-00000000000a")
+
+REPRESENTATIVE = {
+    1: f"""
+INSERT INTO banks (id, name, bic) VALUES ('00000000-0000-4000-8000-00000000000b', 'Bank', 'BANKAEAD');
+INSERT INTO emi_accounts (id, bank_id, account_number, currency, ledger_balance, bank_reported_balance)
+VALUES ('{ACCOUNT}', '00000000-0000-4000-8000-00000000000b', 'AE070331234567890123456', 'AED', 100, 110);
+INSERT INTO account_openings VALUES ('{ACCOUNT}', 90, '2025-11-18Z', 'tests');
+INSERT INTO emi_account_snapshots (id, account_id, snapshot_date, ledger_balance, bank_reported_balance)
+VALUES ('00000000-0000-4000-8000-00000000000c', '{ACCOUNT}', '2025-11-18', 100, 110);
+INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type)
+VALUES ('00000000-0000-4000-8000-00000000000d', '{ACCOUNT}', 'BALANCE_MISMATCH');
+INSERT INTO bank_messages (id, digest, received_at, door, source, raw, raw_size, state, refusal_code, refusal_message,
+    answer, last_attempt_at) OVERRIDING SYSTEM VALUE
+VALUES (1, sha256('1'), '2025-11-18Z', 'NATS', 's', '1', 1, 'RECORDED', NULL, NULL, '{{}}', '2025-11-18Z'),
+       (2, sha256('2'), '2025-11-18Z', 'HTTP', 's', '2', 1, 'REJECTED', 'c', 'm', NULL, '2025-11-18Z');
+INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
+    position_change, identity, occurrence)
+VALUES ('{ACCOUNT}', 1, 'camt.054', 'M', 10, 'CRDT', 'BOOK', false, 10, 'CRDT BOOK ref R1', 0),
+       ('{ACCOUNT}', 1, 'camt.052', 'M', 10, 'CRDT', 'BOOK', false, 10, 'CRDT BOOK day 2025-11-18', 0);
+INSERT INTO bank_entry_sightings (account_id, amount, identity, entry_identity, entry_occurrence, message_id,
+    bank_message_id) VALUES ('{ACCOUNT}', 10, 'CRDT BOOK msg M', 'CRDT BOOK day 2025-11-18', 0, 1, 'M');
+INSERT INTO circuit_breaker_steps (account_id, from_state, to_state, cause, actor, at)
+VALUES ('{ACCOUNT}', 'closed', 'open', 'c', 'engine', '2025-11-18Z');
+INSERT INTO outbox (event_id, subject, payload) VALUES ('e', 's', '{{}}');
+INSERT INTO audit_log (at, actor, action, account_id, details)
+VALUES ('2025-11-18Z', 'engine', 'a', '{ACCOUNT}', '{{}}');
+INSERT INTO threshold_policies VALUES ('global', 0.01, 0.05, 0.5, 0, NULL, NULL, NULL, '1 day');
+""",
+}
+"""By the schema version that made these tables; later versions insert into what they made."""

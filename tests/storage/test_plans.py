@@ -1,0 +1,145 @@
+"""Every statement of the road is index look-ups, on an empty database and on a large one, analysed or not.
+
+A plan is made once for a connection and kept: one made on empty tables must not turn into a scan of
+millions of entries the day after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from storage.conftest import Databases
+from token_engine.storage.database import Database
+from token_engine.storage.migrate import migrate
+from token_engine.storage.queries import load
+
+ROAD = {
+    "entries": ["known_by_identity", "known_stated", "known_of_amount", "insert", "insert_sightings"],
+    "messages": ["reserve_ids", "known", "settle"],
+    "positions": [
+        "numbers_of_ids", "lock", "lock_by_id", "open_discrepancies", "policies", "save", "save_breakers",
+        "insert_breaker_steps", "save_discrepancies", "insert_events", "insert_audit",
+    ],
+}  # fmt: skip
+STATEMENTS = [(module, name) for module, names in ROAD.items() for name in names]
+BIG = {
+    "emi_accounts", "bank_entries", "bank_entry_sightings", "bank_messages", "reconciliation_discrepancies",
+    "circuit_breaker_steps", "audit_log", "outbox",
+}  # fmt: skip
+BASE_CASES = ["empty", "full", "full and analysed"]
+
+# One account with 200,000 entries, half of one amount, beside 2,000 accounts with a message each.
+FILL = """
+INSERT INTO banks (id, name) VALUES ('00000000-0000-4000-8000-000000000000', 'Bank');
+INSERT INTO emi_accounts (id, bank_id, account_number, currency)
+SELECT md5(n::text)::uuid, '00000000-0000-4000-8000-000000000000', 'N' || n, 'AED' FROM generate_series(1, 2000) n;
+INSERT INTO bank_messages (digest, received_at, door, source, raw, raw_size, state, answer, last_attempt_at)
+SELECT sha256(n::text::bytea), now(), 'NATS', 's', '', 0, 'RECORDED', '{}', now() FROM generate_series(1, 20000) n;
+INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
+    position_change, booking_date, identity, occurrence)
+SELECT md5('1')::uuid, 1 + n % 20000, CASE WHEN n % 3 = 0 THEN 'camt.052' ELSE 'camt.054' END, 'M' || n,
+    CASE WHEN n % 2 = 0 THEN 10 ELSE n END, 'CRDT', 'BOOK', false, CASE WHEN n % 2 = 0 THEN 10 ELSE n END,
+    date '2025-01-01' + n % 300, 'CRDT BOOK ref R' || n, 0
+FROM generate_series(1, 200000) n;
+INSERT INTO bank_entry_sightings (account_id, amount, identity, entry_identity, entry_occurrence, message_id,
+    bank_message_id)
+SELECT account_id, amount, 'CRDT BOOK msg ' || id, identity, occurrence, message_id, 'S'
+FROM bank_entries WHERE origin = 'camt.052' AND message_id % 10 = 0;
+INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, status, resolved_at, resolution)
+SELECT gen_random_uuid(), md5((1 + n % 2000)::text)::uuid, 'BALANCE_MISMATCH',
+    CASE WHEN n <= 2000 THEN 'OPEN' ELSE 'RESOLVED' END,
+    CASE WHEN n > 2000 THEN now() END, CASE WHEN n > 2000 THEN 'r' END FROM generate_series(1, 10000) n;
+"""
+
+
+@pytest.fixture(scope="module")
+def urls(another_for_all: Databases) -> dict[str, str]:
+    urls = {case: another_for_all() for case in BASE_CASES}
+    for case, url in urls.items():
+        migrate(url)
+        if case == "empty":
+            continue
+        with psycopg.connect(url, autocommit=True) as connection:
+            for table in BIG:  # or autovacuum would analyse the one that is not to be
+                connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)".encode())
+            connection.execute(FILL.encode())
+            if case == "full and analysed":
+                connection.execute("ANALYZE")
+    return urls
+
+
+class Planner:
+    """Explains statements on a connection as the road opens it."""
+
+    def __init__(self, url: str) -> None:
+        self._runner = asyncio.Runner()
+        self._connection = self._runner.run(Database(url).connect_for_the_road())
+
+    def plan(self, statement: bytes) -> dict[str, Any]:
+        numbers = iter(range(1, 100))
+        text = re.sub(r"%s", lambda _: f"${next(numbers)}", statement.decode())
+
+        async def ask() -> dict[str, Any]:
+            cursor = await self._connection.execute(
+                f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {text}".encode(), prepare=False
+            )
+            row = await cursor.fetchone()
+            assert row is not None
+            return dict(json.loads(row[0])[0]["Plan"] if isinstance(row[0], str) else row[0][0]["Plan"])
+
+        return self._runner.run(ask())
+
+    def close(self) -> None:
+        self._runner.run(self._connection.close())
+        self._runner.close()
+
+
+@pytest.fixture(scope="module", params=BASE_CASES)
+def planner(urls: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Planner]:
+    planner = Planner(urls[request.param])
+    yield planner
+    planner.close()
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+@pytest.mark.parametrize(("module", "name"), STATEMENTS)
+def test_a_statement_of_the_road_looks_its_rows_up_by_index(planner: Planner, module: str, name: str) -> None:
+    for node in nodes(planner.plan(getattr(load(module), name))):
+        kind = node["Node Type"]
+        assert kind not in ("Hash Join", "Merge Join", "Bitmap Heap Scan"), node
+        if node.get("Relation Name") in BIG and kind != "ModifyTable":
+            assert kind in ("Index Scan", "Index Only Scan"), node
+            assert "Index Cond" in node, "a whole index read is a scan by another name"
+
+
+def test_an_entry_is_looked_up_by_amount_and_name_together(planner: Planner) -> None:
+    conditions = [
+        node["Index Cond"]
+        for node in nodes(planner.plan(load("entries").known_by_identity))
+        if node.get("Relation Name") == "bank_entries"
+    ]
+    assert len(conditions) == 1
+    assert all(column in conditions[0] for column in ("account_id", "amount", "identity"))
+
+
+def test_every_statement_of_the_road_is_on_the_list() -> None:
+    """What a module of the road gains is either planned above or named here as no part of the road."""
+    elsewhere = {
+        "entries": {"of_account"},
+        "messages": {"rejected_for_replay", "listing", "one"},
+        "positions": {"all_policies"},
+    }
+    for module, names in ROAD.items():
+        assert set(vars(load(module))) == set(names) | elsewhere[module]

@@ -1,0 +1,274 @@
+"""The specification's tables to the letter, and what the database itself refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.errors import CheckViolation, ForeignKeyViolation, NotNullViolation, RestrictViolation, UniqueViolation
+
+from storage.conftest import Databases
+from storage.rows import ACCOUNT, REPRESENTATIVE
+from token_engine.storage.migrate import migrate
+
+
+@pytest.fixture(scope="module")
+def filled_url(another_for_all: Databases) -> str:
+    """A database with a row of everything."""
+    url = another_for_all()
+    migrate(url)
+    with psycopg.connect(url) as connection:
+        for statements in REPRESENTATIVE.values():
+            connection.execute(statements.encode())
+    return url
+
+
+@pytest.fixture
+def filled(filled_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Rolled back after the test."""
+    with psycopg.connect(filled_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+# Name, type, nullable, default, generated: the specification's "Database Schema", line by line.
+SPECIFIED: dict[str, list[tuple[str, str, bool, str | None, str | None]]] = {
+    "emi_accounts": [
+        ("id", "uuid", False, None, None),
+        ("bank_id", "uuid", False, None, None),
+        ("account_number", "character varying(50)", False, None, None),
+        ("currency", "character varying(3)", False, None, None),
+        ("ledger_balance", "numeric(26,8)", True, "0", None),
+        ("bank_reported_balance", "numeric(26,8)", True, "0", None),
+        ("reserved_balance", "numeric(26,8)", True, "0", None),
+        ("available_balance", "numeric(26,8)", True, None, "(ledger_balance - reserved_balance)"),
+        ("last_reconciliation_at", "timestamp with time zone", True, None, None),
+        ("reconciliation_status", "character varying(20)", True, "'PENDING'", None),
+        ("reconciliation_source", "character varying(50)", True, None, None),
+        ("reconciliation_difference", "numeric(26,8)", True, "0", None),
+        ("metadata", "jsonb", True, "'{}'", None),
+    ],
+    "emi_account_snapshots": [
+        ("id", "uuid", False, None, None),
+        ("account_id", "uuid", False, None, None),
+        ("snapshot_date", "date", False, None, None),
+        ("ledger_balance", "numeric(26,8)", False, None, None),
+        ("bank_reported_balance", "numeric(26,8)", False, None, None),
+        ("difference", "numeric(26,8)", True, "0", None),
+        ("reconciled", "boolean", True, "false", None),
+        ("statement_reference", "character varying(100)", True, None, None),
+    ],
+    "reconciliation_discrepancies": [
+        ("id", "uuid", False, None, None),
+        ("account_id", "uuid", False, None, None),
+        ("discrepancy_type", "character varying(30)", False, None, None),
+        ("expected_value", "numeric(26,8)", True, None, None),
+        ("actual_value", "numeric(26,8)", True, None, None),
+        ("difference", "numeric(26,8)", True, None, None),
+        ("threshold_exceeded", "boolean", True, "false", None),
+        ("status", "character varying(20)", True, "'OPEN'", None),
+        ("source_system", "character varying(50)", True, None, None),
+        ("source_reference", "character varying(100)", True, None, None),
+    ],
+}
+
+
+@pytest.mark.parametrize("table", SPECIFIED)
+def test_the_specifications_columns_are_there_to_the_letter_and_in_its_order(
+    filled: psycopg.Connection[Any], table: str
+) -> None:
+    rows = filled.execute(
+        """SELECT attname, format_type(atttypid, atttypmod), NOT attnotnull, attgenerated::text,
+            split_part(pg_get_expr(adbin, adrelid), '::', 1)
+        FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum""",
+        [table],
+    ).fetchall()
+    found = [
+        (name, kind, nullable, None if generated else default, default if generated else None)
+        for name, kind, nullable, generated, default in rows
+    ]
+    assert found[: len(SPECIFIED[table])] == SPECIFIED[table]
+    extra = found[len(SPECIFIED[table]) :]
+    assert all(nullable or default is not None for _, _, nullable, default, _ in extra), "its INSERTs must still work"
+
+
+@pytest.mark.parametrize(
+    ("table", "keys"),
+    [
+        ("emi_accounts", {"PRIMARY KEY (id)"}),
+        (
+            "emi_account_snapshots",
+            {"PRIMARY KEY (id)", "UNIQUE (account_id, snapshot_date)",
+             "FOREIGN KEY (account_id) REFERENCES emi_accounts(id)"},
+        ),
+        ("reconciliation_discrepancies", {"PRIMARY KEY (id)"}),
+    ],
+)  # fmt: skip
+def test_the_specifications_keys_are_there(filled: psycopg.Connection[Any], table: str, keys: set[str]) -> None:
+    rows = filled.execute("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass", [table])
+    assert keys <= {row[0] for row in rows.fetchall()}
+
+
+def test_the_specifications_update_works_verbatim_and_reads_as_an_open_breaker(
+    filled: psycopg.Connection[Any],
+) -> None:
+    assert filled.execute("SELECT circuit_breaker FROM emi_accounts").fetchone() == ("closed",)
+    done = filled.execute(
+        """UPDATE emi_accounts
+SET metadata = jsonb_set(metadata, '{circuit_breaker_active}', 'true')
+WHERE id = %s""",
+        [ACCOUNT],
+    )
+    assert done.rowcount == 1
+    assert filled.execute("SELECT circuit_breaker FROM emi_accounts").fetchone() == ("open",)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "breaker"),
+    [
+        ("{}", "closed"), ('{"payouts_suspended": true}', "suspended"),
+        ('{"circuit_breaker_active": false}', "closed"),
+        ('{"payouts_suspended": true, "circuit_breaker_active": true}', "open"),
+        ('{"payouts_suspended": "true"}', "closed"),
+        ('{"circuit_breaker_active": null}', "closed"),
+        ('{"x": {"circuit_breaker_active": true}}', "closed"), ("[]", "closed"),
+    ],
+)  # fmt: skip
+def test_the_breaker_is_read_off_the_metadata(filled: psycopg.Connection[Any], metadata: str, breaker: str) -> None:
+    filled.execute("UPDATE emi_accounts SET metadata = %s", [metadata])
+    assert filled.execute("SELECT circuit_breaker FROM emi_accounts").fetchone() == (breaker,)
+
+
+APPEND_ONLY = ("bank_entries", "bank_entry_sightings", "circuit_breaker_steps", "audit_log")
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize(
+    "statement", ["UPDATE {} SET account_id = account_id", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
+)
+def test_what_only_grows_refuses_every_other_change(
+    filled: psycopg.Connection[Any], table: str, statement: str
+) -> None:
+    with pytest.raises(RestrictViolation, match="append-only"):
+        filled.execute(sql.SQL(statement).format(sql.Identifier(table)))
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM bank_messages", "TRUNCATE bank_messages CASCADE"])
+def test_a_message_is_never_deleted(filled: psycopg.Connection[Any], statement: str) -> None:
+    with pytest.raises(RestrictViolation):
+        filled.execute(statement.encode())
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["raw = ''", "digest = sha256('other')", "raw_size = 9", "door = 'CLI'", "source = ''", "received_at = now()"],
+)
+@pytest.mark.parametrize("state", ["RECORDED", "REJECTED"])
+def test_what_came_stays_as_it_came(filled: psycopg.Connection[Any], change: str, state: str) -> None:
+    with pytest.raises(RestrictViolation):
+        filled.execute(f"UPDATE bank_messages SET {change} WHERE state = '{state}'".encode())
+
+
+def test_a_recorded_message_is_settled_for_good_and_a_rejected_one_may_be_settled_anew(
+    filled: psycopg.Connection[Any],
+) -> None:
+    settle = """UPDATE bank_messages SET state = 'RECORDED', answer = '{}', refusal_code = NULL, refusal_message = NULL,
+        attempts = attempts + 1 WHERE state = 'REJECTED'"""
+    assert filled.execute(settle).rowcount == 1
+    with pytest.raises(RestrictViolation):
+        filled.execute("UPDATE bank_messages SET answer = '{}'")
+
+
+ENTRY = """INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status,
+    reversal, position_change, identity, occurrence) VALUES ({account}, {message}, {origin}, 'M', {amount}, {side},
+    {status}, false, {change}, {identity}, {occurrence})"""
+GOOD = {
+    "account": f"'{ACCOUNT}'", "message": "1", "origin": "'camt.054'", "amount": "10", "side": "'CRDT'",
+    "status": "'BOOK'", "change": "10", "identity": "'CRDT BOOK ref OTHER'", "occurrence": "0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"identity": "'CRDT BOOK ref R1'"}, UniqueViolation),
+        ({"amount": "-10", "change": "-10"}, CheckViolation),
+        ({"change": "11"}, CheckViolation),
+        ({"change": "0"}, CheckViolation),
+        ({"status": "'PDNG'"}, CheckViolation),
+        ({"status": "'INFO'", "change": "-10"}, CheckViolation),
+        ({"side": "'crdt'"}, CheckViolation),
+        ({"origin": "'camt.055'"}, CheckViolation),
+        ({"account": f"'{UUID(int=9)}'"}, ForeignKeyViolation),
+        ({"message": "999999"}, ForeignKeyViolation),
+        ({"identity": "NULL"}, NotNullViolation),
+    ],
+)
+def test_a_bad_entry_is_refused_by_the_database_itself(
+    filled: psycopg.Connection[Any], wrong: dict[str, str], error: type[psycopg.Error]
+) -> None:
+    filled.execute(ENTRY.format(**GOOD).encode())
+    filled.rollback()
+    with pytest.raises(error):
+        filled.execute(ENTRY.format(**GOOD | wrong).encode())
+
+
+def test_the_same_name_may_be_kept_twice_only_as_another_occurrence(filled: psycopg.Connection[Any]) -> None:
+    again = GOOD | {"identity": "'CRDT BOOK ref R1'"}
+    filled.execute(ENTRY.format(**again | {"occurrence": "1"}).encode())
+    with pytest.raises(UniqueViolation):
+        filled.execute(ENTRY.format(**again | {"occurrence": "1"}).encode())
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("UPDATE emi_accounts SET ledger_balance = -1", CheckViolation),
+        ("UPDATE emi_accounts SET ledger_balance = NULL", CheckViolation),
+        ("UPDATE emi_accounts SET bank_reported_balance = NULL", CheckViolation),
+        ("UPDATE emi_accounts SET metadata = NULL", CheckViolation),
+        ("UPDATE emi_accounts SET reserved_balance = ledger_balance + 1", CheckViolation),
+        ("UPDATE emi_accounts SET reserved_balance = -1", CheckViolation),
+        ("UPDATE emi_accounts SET currency = 'aed'", CheckViolation),
+        ("UPDATE emi_accounts SET reconciliation_status = 'FINE'", CheckViolation),
+        ("INSERT INTO emi_accounts (id, bank_id, account_number, currency) SELECT gen_random_uuid(), bank_id, "
+         "account_number, currency FROM emi_accounts", UniqueViolation),
+        ("INSERT INTO emi_accounts (id, bank_id, account_number, currency) VALUES (gen_random_uuid(), "
+         "gen_random_uuid(), 'X', 'AED')", ForeignKeyViolation),
+        ("DELETE FROM emi_accounts", ForeignKeyViolation),
+        ("INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type) SELECT gen_random_uuid(), "
+         "account_id, discrepancy_type FROM reconciliation_discrepancies", UniqueViolation),
+        ("UPDATE reconciliation_discrepancies SET status = 'RESOLVED'", CheckViolation),
+        ("UPDATE reconciliation_discrepancies SET resolution = 'so', resolved_at = now()", CheckViolation),
+        ("UPDATE reconciliation_discrepancies SET severity = 'Ok'", CheckViolation),
+        ("UPDATE bank_messages SET answer = '{}' WHERE state = 'REJECTED'", CheckViolation),
+        ("UPDATE bank_messages SET refusal_code = NULL WHERE state = 'REJECTED'", CheckViolation),
+        ("INSERT INTO bank_messages (digest, received_at, door, source, raw, raw_size, state, answer, last_attempt_at) "
+         "VALUES ('short', now(), 'NATS', '', '', 0, 'RECORDED', '{}', now())", CheckViolation),
+        ("INSERT INTO emi_account_snapshots SELECT gen_random_uuid(), account_id, snapshot_date, 0, 0 "
+         "FROM emi_account_snapshots", UniqueViolation),
+        ("INSERT INTO circuit_breaker_steps (account_id, from_state, to_state, cause, actor, at) SELECT id, 'open', "
+         "'open', '', '', now() FROM emi_accounts", CheckViolation),
+        ("INSERT INTO threshold_policies VALUES ('x', 2, 1, 3, 0, NULL, NULL, NULL, '1 day')", CheckViolation),
+        ("INSERT INTO threshold_policies VALUES ('x', 1, 2, 3, -1, NULL, NULL, NULL, '1 day')", CheckViolation),
+        ("INSERT INTO threshold_policies VALUES ('x', 1, 2, 3, 0, NULL, NULL, NULL, '0')", CheckViolation),
+        ("INSERT INTO threshold_policies VALUES ('global', 1, 2, 3, 0, NULL, NULL, NULL, '1 day')", UniqueViolation),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_true_is_refused_by_the_database_itself(
+    filled: psycopg.Connection[Any], statement: str, error: type[psycopg.Error]
+) -> None:
+    with pytest.raises(error):
+        filled.execute(statement.encode())
+
+
+def test_available_is_ledger_less_reserved_and_nobody_writes_it(filled: psycopg.Connection[Any]) -> None:
+    filled.execute("UPDATE emi_accounts SET ledger_balance = 10, reserved_balance = 3")
+    assert filled.execute("SELECT available_balance FROM emi_accounts").fetchone() == (7,)
+    with pytest.raises(psycopg.errors.GeneratedAlways):
+        filled.execute("UPDATE emi_accounts SET available_balance = 7")
