@@ -47,9 +47,7 @@ def main() -> None:
     (OUT / "figures.json").write_text(json.dumps([f._asdict() for f in figures], indent=2) + "\n")
     console.print(_table(figures))
     minutes = (time.monotonic() - started) / 60
-    console.print(
-        f"{os.cpu_count()} cores, {minutes:.1f} min, written to {OUT / 'figures.json'}", style="dim"
-    )
+    console.print(f"{os.cpu_count()} cores, {minutes:.1f} min, written to {OUT / 'figures.json'}", style="dim")
 
 
 def _table(figures: list[Figure]) -> Table:

@@ -37,9 +37,7 @@ def _microseconds(servers: Servers, stored: int) -> float:
 def _store_entries(arena: Arena, count: int) -> None:
     """Notified entries of the very amounts that will come, a thousand of each when there are a million."""
     with psycopg.connect(arena.admin_url, autocommit=True) as connection:
-        connection.execute(
-            "SET session_replication_role = replica"
-        )  # no look-up of the same key a million times
+        connection.execute("SET session_replication_role = replica")  # no look-up of the same key a million times
         connection.execute(
             "INSERT INTO bank_messages (digest, received_at, door, source, raw, raw_size, state, answer,"
             " last_attempt_at)"

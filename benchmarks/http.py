@@ -117,9 +117,7 @@ class _Counter:
 
 async def load(port: int, connections: int, seconds: int, accounts: int, first: int) -> float:
     """Answers a second."""
-    requests = iter(
-        [_request(port, m._replace(place=first + m.place)) for m in Workload(_MOST, accounts).movements()]
-    )
+    requests = iter([_request(port, m._replace(place=first + m.place)) for m in Workload(_MOST, accounts).movements()])
     start = time.perf_counter()
     counter = _Counter(start + seconds, connections)
     loop = asyncio.get_running_loop()

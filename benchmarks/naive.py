@@ -37,8 +37,7 @@ from token_engine.domain.breaker import Breaker, step
 
 _encode = msgspec.json.Encoder().encode
 _AUDIT = (
-    "INSERT INTO audit_log (at, actor, action, account_id, message_id, details)"
-    " VALUES (%s, 'naive', %s, %s, %s, %s)"
+    "INSERT INTO audit_log (at, actor, action, account_id, message_id, details) VALUES (%s, 'naive', %s, %s, %s, %s)"
 )
 
 
@@ -61,9 +60,7 @@ class Answer(BaseModel):
     action_taken: str
 
 
-async def record(
-    tx: AsyncConnection[Any], said: Notification, raw: bytes, door: str, source: str
-) -> Answer | None:
+async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door: str, source: str) -> Answer | None:
     """Take in one notification; None if it was there already. The caller commits."""
     now = datetime.now(UTC)
     digest = sha256(raw).digest()
@@ -164,9 +161,7 @@ async def record(
 
 
 async def _announce(tx: AsyncConnection[Any], event: str, subject: str, payload: str) -> None:
-    await tx.execute(
-        "INSERT INTO outbox (event_id, subject, payload) VALUES (%s, %s, %s)", [event, subject, payload]
-    )
+    await tx.execute("INSERT INTO outbox (event_id, subject, payload) VALUES (%s, %s, %s)", [event, subject, payload])
 
 
 async def consume(database_url: str, nats_url: str) -> None:

@@ -19,6 +19,7 @@ class Wire:
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._subscriptions = 0
         self._unread = b""
         while b"\r\n" not in self._unread:
             self._unread += self.socket.recv(65536)
@@ -29,29 +30,31 @@ class Wire:
         self.socket.close()
 
     def subscribe(self, subject: str) -> None:
-        self.socket.sendall(f"SUB {subject} 1\r\nPING\r\n".encode())
+        self._subscriptions += 1
+        self.socket.sendall(f"SUB {subject} {self._subscriptions}\r\nPING\r\n".encode())
         while not self._line().startswith(b"PONG"):
             pass
 
-    def publish(self, subject: str, body: bytes) -> None:
-        self.socket.sendall(_pub(subject, body))
+    def publish(self, subject: str, body: bytes, reply: str = "") -> None:
+        self.socket.sendall(_pub(subject, body, reply))
 
     def received(self) -> list[tuple[str, bytes]]:
-        """Subject and reply-less body of the messages at hand, after at least one read."""
-        self._unread += self._read()
-        found = []
-        while (end := self._unread.find(b"\r\n")) >= 0:
-            line = self._unread[:end]
-            if not line.startswith(b"MSG "):
-                if line.startswith(b"PING"):
-                    self.socket.sendall(b"PONG\r\n")
-                self._unread = self._unread[end + 2 :]
-                continue
-            size = int(line.rsplit(b" ", 1)[1])
-            if len(self._unread) < end + 4 + size:
-                break
-            found.append((line.split(b" ", 2)[1].decode(), self._unread[end + 2 : end + 2 + size]))
-            self._unread = self._unread[end + 4 + size :]
+        """Subject and body of the messages at hand, after one read."""
+        data = self._unread + self._read()
+        found, at = [], 0
+        while (end := data.find(b"\r\n", at)) >= 0:
+            line, after = data[at:end], end + 2
+            if line.startswith(b"MSG "):
+                after += int(line.rsplit(b" ", 1)[1]) + 2
+                if after > len(data):
+                    break
+                found.append((line.split(b" ", 2)[1].decode(), data[end + 2 : after - 2]))
+            elif line.startswith(b"PING"):
+                self.socket.sendall(b"PONG\r\n")
+            elif line.startswith(b"-ERR"):
+                raise ConnectionError(line.decode())
+            at = after
+        self._unread = data[at:]
         return found
 
     def _read(self) -> bytes:

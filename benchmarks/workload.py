@@ -105,9 +105,7 @@ def check(url: str, workload: Workload) -> None:
             connection.execute("SELECT state, count(*) FROM bank_messages GROUP BY 1").fetchall()
         )
         assert states == {"RECORDED": workload.messages}, f"messages by state: {states}"
-        stored = connection.execute(
-            "SELECT count(*), count(DISTINCT message_id) FROM bank_entries"
-        ).fetchone()
+        stored = connection.execute("SELECT count(*), count(DISTINCT message_id) FROM bank_entries").fetchone()
         assert stored == (workload.messages, workload.messages), f"entries, and their messages: {stored}"
         held: dict[str, Decimal] = dict(
             connection.execute("SELECT account_number, bank_reported_balance FROM emi_accounts")
