@@ -116,7 +116,8 @@ class Engine:
         psutil.wait_procs(children, timeout=10)
 
     def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
 
     def server(self, name: str) -> psutil.Process:
         """Its own `postgres` (the postmaster) or `nats-server`."""

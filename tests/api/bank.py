@@ -20,7 +20,8 @@ def entry(
 
 
 def section(number: str, *entries: str, currency: str = "AED") -> str:
-    return f"<Ntfctn><Id>N</Id><Acct><Id><Othr><Id>{number}</Id></Othr></Id><Ccy>{currency}</Ccy></Acct>{''.join(entries)}</Ntfctn>"
+    account = f"<Acct><Id><Othr><Id>{number}</Id></Othr></Id><Ccy>{currency}</Ccy></Acct>"
+    return f"<Ntfctn><Id>N</Id>{account}{''.join(entries)}</Ntfctn>"
 
 
 def camt054(message_id: str, *sections: str) -> bytes:

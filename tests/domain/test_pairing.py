@@ -173,7 +173,6 @@ def test_lines_alike_in_two_parts_of_one_message_are_two_movements_when_notified
         assert len(recorded_of) == movements
 
 
-@pytest.mark.xfail(strict=True, reason="that a report has told of a notified movement is not kept")
 @pytest.mark.parametrize("stated", [entry(booked=1), entry(reference="BNK-2", booked=1)])
 def test_a_later_report_does_not_take_a_bare_notification_that_an_earlier_report_has_explained(stated: Entry) -> None:
     """The specification's JSON has no dates: without a reference it would explain one line of every day."""

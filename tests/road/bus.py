@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import nats
 from nats.aio.client import Client
@@ -17,6 +17,7 @@ CONSUMER = "token-engine-tier1"
 NOTIFICATIONS = "BANK_NOTIFICATIONS"
 EVENTS = "TOKEN_ENGINE_EVENTS"
 SUBJECT = "iso20022.camt.054"
+_T = TypeVar("_T")
 
 
 class Event:
@@ -57,6 +58,12 @@ class Bus:
 
         return await until(idle, seconds)
 
+    async def hurry(self, stream: str = NOTIFICATIONS) -> None:
+        """Send again now what a dead process pulled, not when its minute to acknowledge is over."""
+        config = (await self.state(stream)).config
+        config.ack_wait = 1
+        await self.js.add_consumer(stream, config)
+
     async def events(self) -> list[Event]:
         """All events there are, oldest first."""
         held = (await self.js.stream_info(EVENTS)).state.messages
@@ -79,7 +86,7 @@ class Bus:
         return await until(enough, seconds)
 
 
-async def until(what: Callable[[], Any], seconds: float = 30) -> Any:
+async def until(what: Callable[[], Awaitable[_T | None]], seconds: float = 30) -> _T:
     """The first truthy answer of a coroutine function."""
     async with asyncio.timeout(seconds):
         while not (answer := await what()):

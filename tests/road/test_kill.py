@@ -78,10 +78,9 @@ class Publisher:
                 await asyncio.sleep(0.01)  # leaves the killing time to happen in mid-stream
 
     async def reached(self, share: float) -> None:
-        async def there() -> bool:
-            return self.acknowledged >= share * len(self._messages)
-
-        await until(there, 120)
+        async with asyncio.timeout(120):
+            while self.acknowledged < share * len(self._messages):
+                await asyncio.sleep(0.02)
 
 
 def postgres_backends(engine: Engine) -> list[psutil.Process]:
@@ -130,8 +129,8 @@ async def _kill_everything(data: Path) -> None:
                 backend.terminate()
 
             await sending
-            # What a killed process had pulled comes again when its minute to acknowledge is over.
-            await sender.settled(seconds=100)
+            await sender.hurry()
+            await sender.settled(seconds=60)
             await check(engine, sender, messages)
         assert engine.stop() == 0
     finally:

@@ -105,16 +105,16 @@ def test_a_stop_in_the_middle_of_the_first_start(tmp_path: Path) -> None:
 
 def test_a_stop_while_a_client_hangs_on(tmp_path: Path) -> None:
     """An open connection, and a request that never ends, hold nobody up for long."""
-    with Engine(tmp_path / "data") as engine:
-        with (
-            socket.create_connection(("127.0.0.1", engine.port)) as idle,
-            socket.create_connection(("127.0.0.1", engine.port)) as slow,
-        ):
-            idle.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            idle.recv(100)
-            head = f"POST {V1}/reconciliation/camt054 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{{"
-            slow.sendall(head.encode())
-            assert engine.stop(seconds=20) == 0
+    with (
+        Engine(tmp_path / "data") as engine,
+        socket.create_connection(("127.0.0.1", engine.port)) as idle,
+        socket.create_connection(("127.0.0.1", engine.port)) as slow,
+    ):
+        idle.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.recv(100)
+        head = f"POST {V1}/reconciliation/camt054 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{{"
+        slow.sendall(head.encode())
+        assert engine.stop(seconds=20) == 0
 
 
 def test_the_api_s_port_is_taken(tmp_path: Path, taken: int) -> None:
@@ -165,7 +165,9 @@ def test_two_engines_on_one_data_directory(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="already an ordinary user: all other tests show it")
 def test_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    # setpriv itself still executes with root's rights; the shell after it does not.
+    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    nobody = [*become, "sh", "-c", 'exec "$@"', "sh"]
     reach = subprocess.run([*nobody, *COMMAND, "--help"], capture_output=True, check=False, cwd="/", env=environment())
     if reach.returncode:
         pytest.skip(f"uid 65534 cannot run {sys.executable}")
@@ -236,13 +238,15 @@ def test_a_server_that_cannot_be_reached(tmp_path: Path, database: str, what: st
 
 def test_a_nats_server_that_goes_away_for_good(tmp_path: Path, database: str) -> None:
     """HTTP goes on, events wait in the outbox, and a stop is still a stop."""
-    with Engine(tmp_path / "bus") as other:
-        with Engine(tmp_path / "data", "--database-url", database, "--nats-url", other.nats_url) as engine:
-            engine.create_account("ALONE", ledger_balance="0", bank_balance="0")
-            other.kill()
-            assert engine.send(notification("ALONE-1", "ALONE", "1.00")).status_code == 201
-            assert engine.send(notification("ALONE-2", "ALONE", "1.00")).status_code == 201
-            assert engine.balance("ALONE") == "2.00"
-            wait_for(lambda: "token_engine_outbox_events 0" not in engine.http.get("/metrics").text)
-            assert engine.stop(seconds=30) == 0
-            assert "Traceback" not in engine.log
+    with (
+        Engine(tmp_path / "bus") as other,
+        Engine(tmp_path / "data", "--database-url", database, "--nats-url", other.nats_url) as engine,
+    ):
+        engine.create_account("ALONE", ledger_balance="0", bank_balance="0")
+        other.kill()
+        assert engine.send(notification("ALONE-1", "ALONE", "1.00")).status_code == 201
+        assert engine.send(notification("ALONE-2", "ALONE", "1.00")).status_code == 201
+        assert engine.balance("ALONE") == "2.00"
+        wait_for(lambda: "token_engine_outbox_events 0" not in engine.http.get("/metrics").text)
+        assert engine.stop(seconds=30) == 0
+        assert "Traceback" not in engine.log

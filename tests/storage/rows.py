@@ -25,7 +25,8 @@ INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amoun
 VALUES ('{ACCOUNT}', 1, 'camt.054', 'M', 10, 'CRDT', 'BOOK', false, 10, 'CRDT BOOK ref R1', 0),
        ('{ACCOUNT}', 1, 'camt.052', 'M', 10, 'CRDT', 'BOOK', false, 10, 'CRDT BOOK day 2025-11-18', 0);
 INSERT INTO bank_entry_sightings (account_id, amount, identity, entry_identity, entry_occurrence, message_id,
-    bank_message_id) VALUES ('{ACCOUNT}', 10, 'CRDT BOOK msg M', 'CRDT BOOK day 2025-11-18', 0, 1, 'M');
+    origin, bank_message_id)
+VALUES ('{ACCOUNT}', 10, 'CRDT BOOK msg M', 'CRDT BOOK day 2025-11-18', 0, 1, 'camt.054', 'M');
 INSERT INTO circuit_breaker_steps (account_id, from_state, to_state, cause, actor, at)
 VALUES ('{ACCOUNT}', 'closed', 'open', 'c', 'engine', '2025-11-18Z');
 INSERT INTO outbox (event_id, subject, payload) VALUES ('e', 's', '{{}}');

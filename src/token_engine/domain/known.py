@@ -23,7 +23,7 @@ class NewEntry(msgspec.Struct, gc=False):
 
 
 class Claim(msgspec.Struct, gc=False):
-    """A notification's entry that turns out to be a movement which a report told of first."""
+    """An entry that turns out to be a known movement, and tells more of it than was known."""
 
     amount: Decimal
     identity: str
@@ -85,7 +85,7 @@ class KnownMovements:
                         admission.new.append(NewEntry(entry, name, made.occurrence))
                     continue
                 told_now.append(movement)
-                if kind is MessageKind.NOTIFICATION and not copy and _first_told_by_a_report(movement):
+                if not copy and _tells_more(seen, movement):
                     movement.sightings.append(seen)
                     admission.claims.append(Claim(amount, name, movement, seen))
         if spoken_of is not None:
@@ -131,8 +131,20 @@ class _Shelf:
         return movement
 
 
-def _first_told_by_a_report(movement: Movement) -> bool:
-    return all(s.kind is not MessageKind.NOTIFICATION for s in movement.sightings)
+def _tells_more(seen: Sighting, movement: Movement) -> bool:
+    """Must this sighting be kept, so that no later entry takes the movement for another?
+
+    A notification claims a movement that only reports told of. A report adds a date or a reference that
+    nobody gave: without it, a notification with neither would explain one line of every day's report.
+    """
+    if seen.kind is MessageKind.NOTIFICATION:
+        return all(s.kind is not MessageKind.NOTIFICATION for s in movement.sightings)
+    told = zip(*(_names(s) for s in movement.sightings), strict=True)
+    return any(name and not any(names) for name, names in zip(_names(seen), told, strict=True))
+
+
+def _names(seen: Sighting) -> tuple[object, ...]:
+    return seen.servicer_reference, seen.entry_reference, seen.booking_date, seen.value_date
 
 
 def _group_of(name: str) -> str:

@@ -128,6 +128,8 @@ class Batcher:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return await self._try(batch)
+            except psycopg.errors.ProgramLimitExceeded:
+                raise  # an OperationalError by its class, but about a message: trying again cannot help
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 # A lost server, a failover, a deadlock: nothing was committed, or if it was and only the
                 # answer got lost, the second attempt finds every message recorded already.

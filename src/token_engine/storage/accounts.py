@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -67,9 +67,9 @@ async def ids_to_review(tx: Transaction, after: UUID | None, limit: int) -> list
     return [row["id"] for row in await _rows(tx, _sql.ids_to_review, {"after": after, "limit": limit})]
 
 
-async def counts(tx: Transaction, fresh_since: datetime) -> dict[str, int]:
-    """Open accounts by verdict and breaker."""
-    return dict((await _rows(tx, _sql.counts, {"fresh_since": fresh_since}))[0])
+async def counts(tx: Transaction, now: datetime, stale_after: timedelta) -> dict[str, int]:
+    """Open accounts by verdict and breaker, as of `now`; `stale_after` holds where no policy says other."""
+    return dict((await _rows(tx, _sql.counts, {"now": now, "stale_after": stale_after}))[0])
 
 
 async def open_discrepancies(tx: Transaction) -> dict[str, int]:

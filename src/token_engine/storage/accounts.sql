@@ -1,7 +1,9 @@
 -- name: upsert_bank
 INSERT INTO banks (id, name, bic, inverts_reversals)
 VALUES (%(id)s, %(name)s, %(bic)s, %(inverts_reversals)s)
-ON CONFLICT (name) DO UPDATE SET name = excluded.name
+ON CONFLICT (name) DO UPDATE SET
+    bic = coalesce(excluded.bic, banks.bic),
+    inverts_reversals = banks.inverts_reversals OR excluded.inverts_reversals
 RETURNING id
 
 -- name: create
@@ -36,14 +38,19 @@ ORDER BY id LIMIT %(limit)s
 
 -- name: counts
 SELECT count(*) AS total,
-    count(*) FILTER (WHERE reconciliation_status = 'OK' AND last_reconciliation_at >= %(fresh_since)s) AS ok,
-    count(*) FILTER (WHERE reconciliation_status IN ('MINOR', 'SIGNIFICANT', 'CRITICAL')
-        AND last_reconciliation_at >= %(fresh_since)s) AS mismatch,
-    count(*) FILTER (WHERE last_reconciliation_at < %(fresh_since)s) AS stale,
-    count(*) FILTER (WHERE last_reconciliation_at IS NULL) AS unknown,
-    count(*) FILTER (WHERE circuit_breaker = 'open') AS breakers_open,
-    count(*) FILTER (WHERE circuit_breaker = 'suspended') AS suspended
-FROM emi_accounts WHERE closed_at IS NULL
+    count(*) FILTER (WHERE a.reconciliation_status = 'OK' AND fresh) AS ok,
+    count(*) FILTER (WHERE a.reconciliation_status IN ('MINOR', 'SIGNIFICANT', 'CRITICAL') AND fresh) AS mismatch,
+    count(*) FILTER (WHERE NOT fresh) AS stale,
+    count(*) FILTER (WHERE fresh IS NULL) AS unknown,
+    count(*) FILTER (WHERE a.circuit_breaker = 'open') AS breakers_open,
+    count(*) FILTER (WHERE a.circuit_breaker = 'suspended') AS suspended
+FROM emi_accounts a
+LEFT JOIN threshold_policies own ON own.scope = a.id::text
+LEFT JOIN threshold_policies by_currency ON by_currency.scope = a.currency
+LEFT JOIN threshold_policies everywhere ON everywhere.scope = 'global'
+CROSS JOIN LATERAL (SELECT a.last_reconciliation_at >= %(now)s - coalesce(
+    own.stale_after, by_currency.stale_after, everywhere.stale_after, %(stale_after)s) AS fresh) f
+WHERE a.closed_at IS NULL
 
 -- name: open_discrepancies
 SELECT lower(severity) AS severity, count(*) FROM reconciliation_discrepancies WHERE status = 'OPEN' GROUP BY 1

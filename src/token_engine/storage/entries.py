@@ -48,7 +48,7 @@ class EntryRow(NamedTuple):
 
 
 class SightingRow(NamedTuple):
-    """A row of bank_entry_sightings: a notification of a movement that a report had told of."""
+    """A row of bank_entry_sightings: what a message told of a known movement that was not known of it."""
 
     account_id: UUID
     amount: Decimal
@@ -56,6 +56,7 @@ class SightingRow(NamedTuple):
     entry_identity: str
     entry_occurrence: int
     message_id: int
+    origin: str
     bank_message_id: str
     servicer_reference: str | None
     entry_reference: str | None
@@ -86,18 +87,23 @@ async def ask_known(
 
 
 async def known_from(cursors: Iterable[AsyncCursor[Any]]) -> KnownMovements:
-    known = KnownMovements()
-    loaded: set[tuple[UUID, Decimal, str, int]] = set()
+    """The movements, each with all its sightings; one that several questions found is known once."""
+    found: dict[tuple[UUID, Decimal, str, int], Movement] = {}
     for cursor in cursors:
+        fresh: dict[tuple[UUID, Decimal, str, int], Movement] = {}
         for row in await cursor.fetchall():
-            account, amount, name, occurrence = key = row[:4]
-            if key in loaded:
+            key = row[:4]
+            if key in found:
                 continue
-            loaded.add(key)
-            sightings = [Sighting(MessageKind(row[4]), *row[5:10])]
+            movement = fresh.get(key)
+            if movement is None:
+                movement = fresh[key] = Movement(row[2], row[3], [Sighting(MessageKind(row[4]), *row[5:10])])
             if row[10] is not None:
-                sightings.append(Sighting(MessageKind.NOTIFICATION, *row[10:15]))
-            known.add(account, amount, Movement(name, occurrence, sightings))
+                movement.sightings.append(Sighting(MessageKind(row[10]), *row[11:16]))
+        found |= fresh
+    known = KnownMovements()
+    for (account, amount, _, _), movement in found.items():
+        known.add(account, amount, movement)
     return known
 
 
@@ -107,5 +113,5 @@ async def insert(tx: Transaction, rows: Sequence[EntryRow]) -> None:
 
 
 async def insert_sightings(tx: Transaction, rows: Sequence[SightingRow]) -> None:
-    """Record which notifications told of movements that reports had told of."""
+    """Record what messages told of movements that were known."""
     await tx.execute(_sql.insert_sightings, [Column(c) for c in zip(*rows, strict=True)])

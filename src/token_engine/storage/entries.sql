@@ -1,7 +1,7 @@
 -- name: known_by_identity
 SELECT e.account_id, e.amount, e.identity, e.occurrence,
     e.origin, e.bank_message_id, e.servicer_reference, e.entry_reference, e.booking_date, e.value_date,
-    s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
+    s.origin, s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
 FROM unnest(%s::uuid[], %s::numeric[], %s::text[]) AS k (account_id, amount, identity)
 JOIN bank_entries e ON e.account_id = k.account_id AND e.amount = k.amount
     AND e.identity = k.identity COLLATE "C"
@@ -11,7 +11,7 @@ LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e
 -- name: known_stated
 SELECT e.account_id, e.amount, e.identity, e.occurrence,
     e.origin, e.bank_message_id, e.servicer_reference, e.entry_reference, e.booking_date, e.value_date,
-    s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
+    s.origin, s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
 FROM unnest(%s::uuid[], %s::numeric[], %s::date[], %s::date[]) AS k (account_id, amount, booking_date, value_date)
 JOIN bank_entries e ON e.account_id = k.account_id AND e.amount = k.amount AND e.origin <> 'camt.054'
     AND (e.booking_date = k.booking_date) IS NOT FALSE AND (e.value_date = k.value_date) IS NOT FALSE
@@ -21,7 +21,7 @@ LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e
 -- name: known_of_amount
 SELECT e.account_id, e.amount, e.identity, e.occurrence,
     e.origin, e.bank_message_id, e.servicer_reference, e.entry_reference, e.booking_date, e.value_date,
-    s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
+    s.origin, s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
 FROM unnest(%s::uuid[], %s::numeric[], %s::date[], %s::date[]) AS k (account_id, amount, booking_date, value_date)
 JOIN bank_entries e ON e.account_id = k.account_id AND e.amount = k.amount
     AND (e.booking_date = k.booking_date) IS NOT FALSE AND (e.value_date = k.value_date) IS NOT FALSE
@@ -38,13 +38,6 @@ SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::varchar[], %s::varchar[], %s:
 
 -- name: insert_sightings
 INSERT INTO bank_entry_sightings (account_id, amount, identity, entry_identity, entry_occurrence, message_id,
-    bank_message_id, servicer_reference, entry_reference, booking_date, value_date)
+    origin, bank_message_id, servicer_reference, entry_reference, booking_date, value_date)
 SELECT * FROM unnest(%s::uuid[], %s::numeric[], %s::varchar[], %s::varchar[], %s::integer[], %s::bigint[],
-    %s::varchar[], %s::varchar[], %s::varchar[], %s::date[], %s::date[])
-
--- name: of_account
-SELECT e.id, e.origin, e.bank_message_id, e.amount, e.credit_debit, e.status, e.reversal, e.position_change,
-    e.booking_date, e.value_date, e.servicer_reference, e.entry_reference, e.end_to_end_id, e.uetr, m.received_at
-FROM bank_entries e JOIN bank_messages m ON m.id = e.message_id
-WHERE e.account_id = %(account_id)s AND (%(before)s::bigint IS NULL OR e.id < %(before)s::bigint)
-ORDER BY e.id DESC LIMIT %(limit)s
+    %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::date[], %s::date[])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -27,7 +27,7 @@ _ACCOUNT_NUMBER_LENGTH: Final = 50
 _LEVEL_OF_STATUS: Final = {level.value.upper(): level for level in Level}
 
 
-class NewAccount(msgspec.Struct, kw_only=True):
+class NewAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a person says of an account to take on. Balances are decimal strings in major units.
 
     `bank_balance` is what the bank held at `as_of` (default: now): the position starts from it. Without
@@ -177,9 +177,7 @@ async def summary(tx: Transaction, now: datetime) -> dict[str, Any]:
     """The specification's summary ("Monitoring"). Stale and Unknown accounts count as neither ok nor
     mismatch; they show in their own fields and keep health below 100 %.
     """
-    policies = await positions.all_policies(tx)
-    stale_after: timedelta = _policy(policies, "").stale_after
-    counts = await accounts.counts(tx, now - stale_after)
+    counts = await accounts.counts(tx, now, DEFAULT_POLICY.stale_after)
     severities = await accounts.open_discrepancies(tx)
     total = counts["total"]
     percentage = round(100 * counts["ok"] / total, 2) if total else 100.0  # a share of accounts, not money

@@ -139,7 +139,7 @@ class Decision:
             self._sightings.append(
                 SightingRow(
                     account.id, claim.amount, claim.identity, movement.identity, movement.occurrence, kept_as,
-                    heading.message_id, seen.servicer_reference, seen.entry_reference,
+                    heading.kind, heading.message_id, seen.servicer_reference, seen.entry_reference,
                     seen.booking_date, seen.value_date,
                 )
             )  # fmt: skip

@@ -42,15 +42,11 @@ _NEW_ACCOUNT_SCHEMA: Final = msgspec.json.schema_components([accounts.NewAccount
 _ACCOUNT_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": msgspec.json.schema_components([accounts.NewAccount])[0][0]}},
+        "content": {"application/json": {"schema": _NEW_ACCOUNT_SCHEMA}},
     }
 }
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
 _Actor = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
-_PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
-
-# At module level: FastAPI resolves annotations by name, and knows no local ones.
-_Actor = Annotated[str, Header(alias="X-Actor", max_length=140, description="who does this")]
 _PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
 

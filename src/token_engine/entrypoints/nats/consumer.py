@@ -15,11 +15,12 @@ from typing import Final
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 
 from token_engine.domain.receipt import Receipt, Rejected
 from token_engine.domain.refusal import Refusal
 from token_engine.entrypoints.batcher import LARGEST_BATCH, Batcher, UnavailableError, UnforeseenError
-from token_engine.entrypoints.nats.streams import CONSUMER
+from token_engine.entrypoints.nats.streams import CONSUMER, ensure_notification_streams
 from token_engine.telemetry.logs import logger
 from token_engine.tiers.delivery import Delivery, Door
 from token_engine.tiers.intake import deliveries
@@ -33,6 +34,7 @@ _GIVE_UP_AFTER: Final = 5
 Counted here and not by JetStream, which also counts what an outage or a restart sent again.
 """
 _RETRY_NANOSECONDS: Final = 2_000_000_000
+_RAN_OUT: Final = ("404", "408")
 _log = logger()
 
 
@@ -43,12 +45,14 @@ class Consumer:
         self._client = client
         self._batcher = batcher
         self._clock = clock
+        self._stream = stream
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{CONSUMER}"
         self._arrived: list[Msg] = []
         self._wake = asyncio.Event()
         self._asked = 0
         self._heard_at = 0.0
         self._stopping = False
+        self._gone = False
         self._failures: Counter[bytes] = Counter()
         self._task: asyncio.Task[None] | None = None
 
@@ -80,12 +84,15 @@ class Consumer:
         if message.reply:
             self._asked -= 1
             self._arrived.append(message)
-        else:  # a status: the request ran out (408), or the consumer or server went away (409, 503)
+        else:  # a status: the request ran out (404, 408), or the consumer or server went away (409, 503)
             self._asked = 0
+            self._gone = (message.headers or {}).get("Status") not in _RAN_OUT
         self._wake.set()
 
     async def _run(self) -> None:
         while not self._stopping:
+            if self._gone:
+                await self._restore()
             await self._pull()
             try:
                 async with asyncio.timeout(1):
@@ -99,6 +106,15 @@ class Consumer:
                     self._wake.set()
                 await self._pull()
                 await self._record(taken)
+
+    async def _restore(self) -> None:
+        """The server has no such consumer, or none just now: make sure of it, and do not ask in a circle."""
+        self._gone = False
+        try:
+            await ensure_notification_streams(self._client.jetstream())
+        except (NatsError, OSError) as error:
+            _log.warning("Cannot consume notifications", stream=self._stream, reason=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(1)
 
     async def _pull(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -190,25 +190,30 @@ CREATE INDEX bank_entries_stated ON bank_entries (account_id, amount) WHERE orig
 CREATE TRIGGER bank_entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON bank_entries
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- A notification that told of a movement which a report had told of before: it is another name of it.
+-- What a later message told of a movement that the first did not: a notification of one that a report had
+-- told of, or a report's dates and references of one that a notification had told of without.
 CREATE TABLE bank_entry_sightings (
+    id BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     account_id UUID NOT NULL,
     amount NUMERIC(26,8) NOT NULL,
-    identity VARCHAR(300) COLLATE "C" NOT NULL,        -- the notification's name for the movement
+    identity VARCHAR(300) COLLATE "C" NOT NULL,        -- this message's name for the movement
     entry_identity VARCHAR(300) COLLATE "C" NOT NULL,  -- the movement
     entry_occurrence INTEGER NOT NULL,
     message_id BIGINT NOT NULL REFERENCES bank_messages (id),
+    origin VARCHAR(10) NOT NULL,
     bank_message_id VARCHAR(140) NOT NULL,
     servicer_reference VARCHAR(140),
     entry_reference VARCHAR(140),
     booking_date DATE,
     value_date DATE,
-    -- A movement is claimed by one notification only.
-    CONSTRAINT bank_entry_sightings_once PRIMARY KEY (account_id, amount, entry_identity, entry_occurrence),
-    CONSTRAINT bank_entry_sightings_entry FOREIGN KEY (account_id, amount, entry_identity, entry_occurrence)
+    CONSTRAINT bank_entry_sightings_of_entry FOREIGN KEY (account_id, amount, entry_identity, entry_occurrence)
         REFERENCES bank_entries (account_id, amount, identity, occurrence)
 );
-CREATE INDEX bank_entry_sightings_identity ON bank_entry_sightings (account_id, amount, identity);
+CREATE INDEX bank_entry_sightings_entry
+    ON bank_entry_sightings (account_id, amount, entry_identity, entry_occurrence);
+-- A movement is claimed by one notification only.
+CREATE UNIQUE INDEX bank_entry_sightings_one_notification
+    ON bank_entry_sightings (account_id, amount, entry_identity, entry_occurrence) WHERE origin = 'camt.054';
 CREATE TRIGGER bank_entry_sightings_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON bank_entry_sightings
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
