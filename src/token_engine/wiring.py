@@ -180,8 +180,8 @@ async def _engine(
 async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], Awaitable[None]]:
     """Start the HTTP server on `listener`; returns what stops it."""
     config = uvicorn.Config(
-        in_front_of(build(rooms), rooms), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=10,
-        timeout_keep_alive=75, server_header=False,
+        in_front_of(build(rooms), rooms), log_level="warning", access_log=False, lifespan="off",
+        timeout_graceful_shutdown=10, timeout_keep_alive=75, server_header=False,
     )  # fmt: skip
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import FastAPI
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from token_engine.domain.refusal import Refusal
@@ -31,6 +31,8 @@ def in_front_of(app: FastAPI, rooms: Rooms) -> ASGIApp:
             return
         try:
             response = await intake.camt054(Request(scope, receive), rooms)
+        except ClientDisconnect:  # nothing was handed in, and nobody is there to answer
+            return
         except Exception as error:
             _log.exception("The HTTP door failed")
             response = envelope.error(500, Refusal("unforeseen", f"{type(error).__name__}; see the engine's log"))
