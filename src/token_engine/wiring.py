@@ -179,7 +179,7 @@ async def _engine(
 async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], Awaitable[None]]:
     """Start the HTTP server on `listener`; returns what stops it."""
     config = uvicorn.Config(
-        build(rooms), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=10,
+        build(rooms), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3,
         timeout_keep_alive=75, server_header=False,
     )  # fmt: skip
     server = _Server(config)
