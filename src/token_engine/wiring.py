@@ -181,7 +181,7 @@ async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], Awaitabl
     """Start the HTTP server on `listener`; returns what stops it."""
     config = uvicorn.Config(
         in_front_of(build(rooms), rooms), log_level="warning", access_log=False, lifespan="off",
-        timeout_graceful_shutdown=10, timeout_keep_alive=75, server_header=False,
+        timeout_graceful_shutdown=3, timeout_keep_alive=75, server_header=False,
     )  # fmt: skip
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")

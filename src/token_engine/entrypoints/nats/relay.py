@@ -8,6 +8,7 @@ Nats-Msg-Id, which JetStream drops.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Final
 from uuid import uuid4
 
@@ -58,11 +59,14 @@ class Relay:
         self._wake.set()
 
     async def stop(self) -> None:
-        """Publish what is there, then stop."""
+        """Publish what is there, then stop; while NATS is away, what is there stays in the outbox."""
         self._stopping = True
         self._wake.set()
         if self._task:
-            await self._task
+            if not self._client.is_connected:
+                self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
 
     async def _run(self) -> None:
         while not self._stopping:
