@@ -21,7 +21,7 @@ from token_engine.storage.migrate import migrate
 from token_engine.storage.queries import load
 
 ROAD = {
-    "entries": ["known_by_identity", "known_stated", "known_of_amount", "insert", "insert_sightings"],
+    "entries": ["known_by_identity", "known_stated", "known_stated_bare", "known_of_amount", "insert", "insert_sightings"],
     "messages": ["reserve_ids", "known", "settle"],
     "positions": [
         "numbers_of_ids", "lock", "lock_by_id", "open_discrepancies", "policies", "save", "save_breakers",

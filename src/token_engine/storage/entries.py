@@ -67,18 +67,20 @@ class SightingRow(NamedTuple):
 async def ask_known(
     tx: Transaction,
     named: Iterable[IdentityKey],
-    notified_amounts: Iterable[AmountKey],
+    notified: Iterable[AmountKey],
+    notified_bare: Iterable[AmountKey],
     stated: Iterable[AmountKey],
 ) -> list[AsyncCursor[Any]]:
     """Ask for all movements that entries to come might be; `known_from` reads the answer.
 
-    `named` are the keys of all entries, `notified_amounts` of notifications', `stated` of reports'. Call
-    under the accounts' locks.
+    `named` are the keys of all entries, `notified` of notifications' with the servicer's reference,
+    `notified_bare` of those without, `stated` of reports'. Call under the accounts' locks.
     """
     cursors = []
     for statement, keys in (
         (_sql.known_by_identity, named),
-        (_sql.known_stated, notified_amounts),
+        (_sql.known_stated_bare, notified),
+        (_sql.known_stated, notified_bare),
         (_sql.known_of_amount, stated),
     ):
         if columns := list(zip(*keys, strict=True)):

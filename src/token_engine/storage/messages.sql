@@ -1,5 +1,5 @@
 -- name: reserve_ids
-SELECT nextval(pg_get_serial_sequence('bank_messages', 'id')) FROM generate_series(1, %s)
+SELECT nextval('bank_messages_id_seq') FROM generate_series(1, %s)
 
 -- name: known
 SELECT m.digest, m.id, m.state, m.answer::text

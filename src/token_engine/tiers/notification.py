@@ -77,7 +77,7 @@ async def _load(
     async with tx.pipeline():
         ids = await messages.reserve_ids(tx, len(batch))
         kept = await messages.ask_known(tx, {d.digest for d in batch})
-        movements = await entries.ask_known(tx, keys.named, keys.notified_amounts, keys.stated)
+        movements = await entries.ask_known(tx, keys.named, keys.notified, keys.notified_bare, keys.stated)
         breaks = await positions.ask_open_discrepancies(tx, [a.id for a in directory.accounts])
         policies = await positions.ask_policies(tx, directory.accounts)
         known_messages = await messages.known_from(kept)
@@ -99,7 +99,8 @@ class _Keys:
 
     def __init__(self, readings: Sequence[Reading], directory: Directory) -> None:
         self.named: set[IdentityKey] = set()
-        self.notified_amounts: set[AmountKey] = set()
+        self.notified: set[AmountKey] = set()
+        self.notified_bare: set[AmountKey] = set()
         self.stated: set[AmountKey] = set()
         for reading in readings:
             if isinstance(reading, Refusal):
@@ -115,7 +116,9 @@ class _Keys:
             # By name in any case: a new entry is numbered among all that have its name, whatever their dates.
             seen = sighting(entry, heading.kind, heading.message_id)
             self.named.add((account.id, entry.amount, identity(entry, seen)))
-            if heading.kind is MessageKind.NOTIFICATION:
-                self.notified_amounts.add(amount)
-            else:
+            if heading.kind is not MessageKind.NOTIFICATION:
                 self.stated.add(amount)
+            elif seen.servicer_reference:
+                self.notified.add(amount)
+            else:
+                self.notified_bare.add(amount)
