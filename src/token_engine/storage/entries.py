@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ _sql = load("entries")
 
 IdentityKey = tuple[UUID, Decimal, str]
 AmountKey = tuple[UUID, Decimal, date | None, date | None]
+_IDENTITY_WIDTH, _AMOUNT_WIDTH = 3, 4
 
 
 class EntryRow(NamedTuple):
@@ -66,10 +67,10 @@ class SightingRow(NamedTuple):
 
 async def ask_known(
     tx: Transaction,
-    named: Iterable[IdentityKey],
-    notified: Iterable[AmountKey],
-    notified_bare: Iterable[AmountKey],
-    stated: Iterable[AmountKey],
+    named: Collection[IdentityKey],
+    notified: Collection[AmountKey],
+    notified_bare: Collection[AmountKey],
+    stated: Collection[AmountKey],
 ) -> list[AsyncCursor[Any]]:
     """Ask for all movements that entries to come might be; `known_from` reads the answer.
 
@@ -77,15 +78,17 @@ async def ask_known(
     `notified_bare` of those without, `stated` of reports'. Call under the accounts' locks.
     """
     cursors = []
-    for statement, keys in (
-        (_sql.known_by_identity, named),
-        (_sql.known_stated_bare, notified),
-        (_sql.known_stated, notified_bare),
-        (_sql.known_of_amount, stated),
-    ):
-        if columns := list(zip(*keys, strict=True)):
-            cursors.append(await tx.execute(statement, [Column(c) for c in columns]))
+    if named:  # in one statement, since nearly every batch asks both
+        columns = [*_columns(named, _IDENTITY_WIDTH), *_columns(notified, _AMOUNT_WIDTH)]
+        cursors.append(await tx.execute(_sql.known_by_name, columns))
+    for statement, keys in ((_sql.known_stated, notified_bare), (_sql.known_of_amount, stated)):
+        if keys:
+            cursors.append(await tx.execute(statement, _columns(keys, _AMOUNT_WIDTH)))
     return cursors
+
+
+def _columns(keys: Collection[tuple[Any, ...]], width: int) -> list[Column]:
+    return [Column(c) for c in zip(*keys, strict=True)] if keys else [Column(())] * width
 
 
 async def known_from(cursors: Iterable[AsyncCursor[Any]]) -> KnownMovements:
