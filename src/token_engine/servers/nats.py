@@ -42,11 +42,9 @@ logfile_max_num: 5
 
 jetstream {{
   store_dir: "./store"
-{sync}}}
-"""
-_SYNC_ALWAYS: Final = """\
-  # An acknowledged message is on the disk; the default flushes every two minutes.
-  sync_interval: 250ms
+  # kill -9 loses nothing; a power cut loses what came in this last while. The default is two minutes.
+  sync_interval: {sync_interval}
+}}
 """
 
 
