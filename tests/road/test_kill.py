@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from engine import Engine, notification, wait_for
-from road.bus import SUBJECT, Bus, bus, nats_server, until
+from road.bus import Bus, bus, nats_server, until
 from token_engine.servers import EmbeddedNats
 
 MESSAGES = 3_000
@@ -69,7 +69,7 @@ class Publisher:
         for raw in self._messages:
             while True:
                 try:
-                    await self._sender.js.publish(SUBJECT, raw, timeout=2)
+                    await self._sender.send(raw, seconds=2)
                 except (nats.errors.Error, TimeoutError, OSError):
                     await asyncio.sleep(0.1)
                 else:
