@@ -16,6 +16,7 @@ import uvicorn
 from token_engine.banks.simulated import SimulatedBank
 from token_engine.config import INTRADAY_MINUTES, Connections, Settings, write_connections
 from token_engine.entrypoints.api.app import build
+from token_engine.entrypoints.api.hot import in_front_of
 from token_engine.entrypoints.api.questions import count_reviews
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import Batcher
@@ -179,8 +180,8 @@ async def _engine(
 async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], Awaitable[None]]:
     """Start the HTTP server on `listener`; returns what stops it."""
     config = uvicorn.Config(
-        build(rooms), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3,
-        timeout_keep_alive=75, server_header=False,
+        in_front_of(build(rooms), rooms), log_level="warning", access_log=False, lifespan="off",
+        timeout_graceful_shutdown=3, timeout_keep_alive=75, server_header=False,
     )  # fmt: skip
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")

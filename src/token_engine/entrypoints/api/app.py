@@ -13,7 +13,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.entrypoints.api import envelope, intake, questions
+from token_engine.entrypoints.api import envelope, hot, intake, questions
 from token_engine.entrypoints.api.page import page
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.tiers import accounts
@@ -66,7 +66,7 @@ def build(rooms: Rooms) -> FastAPI:
 
 
 def _tiers(app: FastAPI, rooms: Rooms) -> None:
-    @app.post(f"{_PREFIX}/camt054", tags=["tier 1"], status_code=201, openapi_extra=_CAMT054_BODY)
+    @app.post(hot.PATH, tags=["tier 1"], status_code=201, openapi_extra=_CAMT054_BODY)
     async def camt054(request: Request) -> Response:
         """Record a bank's notification. Answers after the commit: 201 recorded, 200 recorded already,
         422 kept as rejected with the reason.

@@ -1,0 +1,239 @@
+"""The service to compare with: what a competent engineer would first write for Tier 1.
+
+One message is one transaction of a few plain, prepared statements on the engine's own schema, with the
+engine's own rules and every effect: raw message, entry once, position, verdict, discrepancy, breaker,
+audit, outbox; it acknowledges after the commit. Nothing in it is slow on purpose: compiled driver and
+decoder, prepared statements, uvloop, and as many processes as the engine gets (two to drain, one for
+HTTP). It does less than the engine: one policy, no XML, no reports, no refusals, no relay of the outbox.
+
+    python -m benchmarks.naive consume DATABASE_URL NATS_URL
+    python -m benchmarks.naive serve DATABASE_URL PORT
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import nats
+import nats.errors
+import uvicorn
+import uvloop
+from fastapi import FastAPI, Request
+from nats.js.api import ConsumerConfig
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from pydantic import BaseModel
+
+from token_engine.domain.backing import ACTION, Level, judge
+from token_engine.domain.breaker import Breaker, step
+
+_encode = msgspec.json.Encoder().encode
+_AUDIT = (
+    "INSERT INTO audit_log (at, actor, action, account_id, message_id, details) VALUES (%s, 'naive', %s, %s, %s, %s)"
+)
+
+
+class Notification(msgspec.Struct):
+    message_id: str
+    account_id: str
+    currency: str
+    credit_debit_indicator: str
+    amount: Decimal
+    bank_reference: str | None = None
+    end_to_end_id: str | None = None
+
+
+class Answer(BaseModel):
+    account_id: UUID
+    ledger_balance: Decimal
+    bank_balance: Decimal
+    difference: Decimal
+    threshold_level: Level
+    action_taken: str
+
+
+async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door: str, source: str) -> Answer | None:
+    """Take in one notification; None if it was there already. The caller commits."""
+    now = datetime.now(UTC)
+    digest = sha256(raw).digest()
+    cursor = await tx.execute(
+        "SELECT id, ledger_balance, bank_reported_balance, circuit_breaker, reconciliation_status"
+        " FROM emi_accounts WHERE account_number = %s AND currency = %s FOR NO KEY UPDATE",
+        [said.account_id, said.currency],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise ValueError(f"unknown account {said.account_id}")
+    account, ledger, bank, state, status = row
+    name = f"ref {said.bank_reference}" if said.bank_reference else f"msg {said.message_id}"
+    identity = f"{said.credit_debit_indicator} BOOK {name}"
+    cursor = await tx.execute(
+        "SELECT FROM bank_entries WHERE account_id = %s AND amount = %s AND identity = %s",
+        [account, said.amount, identity],
+    )
+    if await cursor.fetchone():
+        return None
+    change = said.amount if said.credit_debit_indicator == "CRDT" else -said.amount
+    bank += change
+    difference = bank - ledger
+    level = judge(ledger, bank)
+    before = Breaker(state)
+    after = step(before, level)
+    answer = Answer(
+        account_id=account, ledger_balance=ledger, bank_balance=bank, difference=difference,
+        threshold_level=level, action_taken=ACTION[level],
+    )  # fmt: skip
+    text = answer.model_dump_json()
+
+    cursor = await tx.execute(
+        "INSERT INTO bank_messages (digest, received_at, door, source, raw, raw_size, state, bank_message_id,"
+        " answer, last_attempt_at) VALUES (%s, %s, %s, %s, %s, %s, 'RECORDED', %s, %s, %s)"
+        " ON CONFLICT (digest) DO NOTHING RETURNING id",
+        [digest, now, door, source, raw, len(raw), said.message_id, text, now],
+    )
+    kept = await cursor.fetchone()
+    if kept is None:
+        return None
+    message = kept[0]
+    await tx.execute(
+        "INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit,"
+        " status, reversal, position_change, servicer_reference, end_to_end_id, identity, occurrence)"
+        " VALUES (%s, %s, 'camt.054', %s, %s, %s, 'BOOK', false, %s, %s, %s, %s, 0)",
+        [account, message, said.message_id, said.amount, said.credit_debit_indicator, change,
+         said.bank_reference, said.end_to_end_id, identity],
+    )  # fmt: skip
+    await tx.execute(
+        "UPDATE emi_accounts SET bank_reported_balance = %s, reconciliation_difference = %s,"
+        " reconciliation_status = %s, reconciliation_source = 'CAMT_054', last_reconciliation_at = %s"
+        " WHERE id = %s",
+        [bank, difference, level.upper(), now, account],
+    )
+    if level is not Level.OK:
+        cursor = await tx.execute(
+            "INSERT INTO reconciliation_discrepancies AS d (id, account_id, discrepancy_type, expected_value,"
+            " actual_value, difference, threshold_exceeded, source_system, source_reference, severity)"
+            " VALUES (%s, %s, 'BALANCE_MISMATCH', %s, %s, %s, true, 'CAMT_054', %s, %s)"
+            " ON CONFLICT (account_id, discrepancy_type) WHERE status = 'OPEN' DO UPDATE SET"
+            " actual_value = excluded.actual_value, difference = excluded.difference,"
+            " severity = excluded.severity, source_reference = excluded.source_reference, updated_at = now()"
+            " RETURNING opened_at = updated_at",
+            [uuid4(), account, ledger, bank, difference, said.message_id, level],
+        )
+        opened = await cursor.fetchone()
+        if opened and opened[0]:
+            await tx.execute(_AUDIT, [now, "discrepancy_opened", account, message, text])
+    elif status not in ("OK", "PENDING"):
+        await tx.execute(
+            "UPDATE reconciliation_discrepancies SET status = 'RESOLVED', resolved_at = %s, updated_at = %s,"
+            " actual_value = %s, difference = %s, resolution = 'difference within bounds again'"
+            " WHERE account_id = %s AND status = 'OPEN'",
+            [now, now, bank, difference, account],
+        )
+        await tx.execute(_AUDIT, [now, "discrepancy_resolved", account, message, text])
+    if after is not before:
+        flags = {
+            "circuit_breaker_active": after is Breaker.OPEN,
+            "payouts_suspended": after is not Breaker.CLOSED,
+        }
+        await tx.execute(
+            "UPDATE emi_accounts SET metadata = metadata || %s WHERE id = %s",
+            [_encode(flags).decode(), account],
+        )
+        await tx.execute(
+            "INSERT INTO circuit_breaker_steps"
+            " (account_id, from_state, to_state, cause, message_id, actor, at)"
+            " VALUES (%s, %s, %s, %s, %s, 'naive', %s)",
+            [account, before, after, f"CAMT_054 {said.message_id} judged {level}", message, now],
+        )
+        await tx.execute(_AUDIT, [now, f"breaker_{after}", account, message, text])
+        await _announce(tx, f"{digest.hex()}.breaker", "reconciliation.circuit_breaker.activated", text)
+    subject = "reconciliation.tier1.ok" if level is Level.OK else "reconciliation.tier1.mismatch"
+    await _announce(tx, digest.hex(), subject, text)
+    return answer
+
+
+async def _announce(tx: AsyncConnection[Any], event: str, subject: str, payload: str) -> None:
+    await tx.execute("INSERT INTO outbox (event_id, subject, payload) VALUES (%s, %s, %s)", [event, subject, payload])
+
+
+async def consume(database_url: str, nats_url: str) -> None:
+    """Take messages from the stream, one transaction each, for ever."""
+    decode = msgspec.json.Decoder(Notification).decode
+    connection = await AsyncConnection.connect(database_url, autocommit=True, prepare_threshold=0)
+    broker = await nats.connect(nats_url)
+    messages = await broker.jetstream().pull_subscribe(
+        "", durable="naive", stream="BANK_NOTIFICATIONS", config=ConsumerConfig(max_ack_pending=10_000)
+    )
+    while True:
+        try:
+            batch = await messages.fetch(100, timeout=5)
+        except nats.errors.TimeoutError:
+            continue
+        for message in batch:
+            async with connection.transaction():
+                await record(connection, decode(message.data), message.data, "NATS", message.subject)
+            await message.ack()
+
+
+class Body(BaseModel):
+    message_id: str
+    account_id: str
+    currency: str
+    credit_debit_indicator: str
+    amount: Decimal
+    bank_reference: str | None = None
+    end_to_end_id: str | None = None
+
+
+def http(database_url: str) -> FastAPI:
+    """The same behind FastAPI: one transaction per request."""
+    pool = AsyncConnectionPool(
+        database_url,
+        min_size=16,
+        max_size=16,
+        open=False,
+        kwargs={"autocommit": True, "prepare_threshold": 0},
+    )
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        async with pool:
+            yield
+
+    app = FastAPI(lifespan=life)
+
+    @app.post("/api/v1/reconciliation/camt054", status_code=201)
+    async def camt054(body: Body, request: Request) -> dict[str, Any]:
+        said = Notification(**body.model_dump())
+        raw = await request.body()
+        async with pool.connection() as connection, connection.transaction():
+            answer = await record(connection, said, raw, "HTTP", "benchmark")
+        return {"success": True, "data": answer}
+
+    @app.get("/api/v1/reconciliation/health")
+    async def health() -> dict[str, bool]:
+        return {"success": True}
+
+    return app
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["consume", database_url, nats_url]:
+            uvloop.run(consume(database_url, nats_url))
+        case ["serve", database_url, port]:
+            uvicorn.run(http(database_url), host="127.0.0.1", port=int(port), access_log=False, loop="uvloop")
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
