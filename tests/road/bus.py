@@ -42,23 +42,33 @@ class Bus:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.js: JetStreamContext = client.jetstream()
+        self._sent: dict[str, int] = {}  # the last of each stream
 
-    async def send(self, content: bytes | dict[str, Any], subject: str = SUBJECT, **headers: str) -> int:
-        """Publish until JetStream has it; the sequence number."""
+    async def send(
+        self, content: bytes | dict[str, Any], subject: str = SUBJECT, seconds: float = 10, **headers: str
+    ) -> int:
+        """Publish; JetStream has it under the sequence number that comes back."""
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()} or None
-        return (await self.js.publish(subject, raw, timeout=10, headers=named)).seq
+        answer = await self.js.publish(subject, raw, timeout=seconds, headers=named)
+        self._sent[answer.stream] = max(answer.seq, self._sent.get(answer.stream, 0))
+        return answer.seq
 
     async def state(self, stream: str = NOTIFICATIONS) -> ConsumerInfo:
         state: ConsumerInfo = await self.js.consumer_info(stream, CONSUMER)
         return state
 
     async def settled(self, stream: str = NOTIFICATIONS, seconds: float = 30) -> ConsumerInfo:
-        """Wait until every message of the stream is acknowledged or terminated."""
+        """Wait until every message sent from here is acknowledged or terminated.
+
+        A consumer's counts lag behind the stream, so that none pending says nothing by itself.
+        """
 
         async def idle() -> ConsumerInfo | None:
             state = await self.state(stream)
-            return None if state.num_pending or state.num_ack_pending else state
+            delivered = state.delivered.stream_seq if state.delivered else 0
+            arrived = delivered >= self._sent.get(stream, 0)
+            return state if arrived and not (state.num_pending or state.num_ack_pending) else None
 
         return await until(idle, seconds)
 

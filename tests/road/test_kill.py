@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ import psycopg
 import pytest
 
 from engine import Engine, notification, wait_for
-from road.bus import SUBJECT, Bus, bus, nats_server, until
+from road.bus import Bus, bus, nats_server, until
 from token_engine.servers import EmbeddedNats
 
 MESSAGES = 3_000
@@ -69,7 +72,7 @@ class Publisher:
         for raw in self._messages:
             while True:
                 try:
-                    await self._sender.js.publish(SUBJECT, raw, timeout=2)
+                    await self._sender.send(raw, seconds=2)
                 except (nats.errors.Error, TimeoutError, OSError):
                     await asyncio.sleep(0.1)
                 else:
@@ -172,3 +175,35 @@ async def check(engine: Engine, sender: Bus, messages: list[bytes]) -> None:
 
     checked = engine.cli("check")
     assert checked.returncode == 0, checked.stderr
+
+
+def test_a_connection_cut_in_the_middle_of_anything_is_replaced(tmp_path: Path) -> None:
+    """A backend that ends inside a pipeline leaves a connection that is neither usable nor marked broken."""
+    with Engine(tmp_path / "data") as engine, ThreadPoolExecutor(8) as pool:
+        engine.create_account("CUT", ledger_balance="0", bank_balance="0")
+        cutting = threading.Event()
+
+        def send(lane: int) -> int:
+            count = 0
+            while not cutting.is_set():
+                raw = json.dumps(notification(f"CUT-{lane}-{count}", "CUT", "0.01"))
+                while engine.send(raw).status_code not in (200, 201):
+                    time.sleep(0.01)
+                count += 1
+            return count
+
+        lanes = [pool.submit(send, lane) for lane in range(6)]
+        try:
+            with psycopg.connect(engine.database_url, autocommit=True) as connection:
+                for _ in range(150):
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name = 'token-engine road' AND state = 'active'"
+                    )
+                    time.sleep(0.01)
+        finally:
+            cutting.set()
+        sent = sum(lane.result(timeout=30) for lane in lanes)
+        assert engine.send(notification("CUT-LAST", "CUT", "1.00")).status_code == 201
+        assert Decimal(engine.balance("CUT")) == 1 + sent * Decimal("0.01")
+        assert engine.cli("check").returncode == 0

@@ -273,7 +273,7 @@ def test_subjects_that_another_stream_holds_are_consumed_there(
                     ("bank.notifications.credit", "iso20022.camt.054", "token_engine.notifications")
                 ):
                     await sender.send(notification(f"F-{turn}", "FOREIGN", "1.00"), subject)
-                await sender.send(b"not for us", "bank.gossip")
+                await sender.js.publish("bank.gossip", b"not for us")
                 await sender.settled("DELTRAN")
                 await sender.settled(NOTIFICATIONS)
                 assert (await sender.js.stream_info("DELTRAN")).state.messages == 3

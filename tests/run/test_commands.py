@@ -44,8 +44,16 @@ def test_where_no_engine_has_run(tmp_path: Path, command: tuple[str, ...]) -> No
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("command", [("messages",), ("accounts", "list"), ("check",), ("migrate",), ("ingest", "-")])
-@pytest.mark.parametrize("url", ["postgresql://me:hidden@127.0.0.1:1/x", "nonsense"])
+@pytest.mark.parametrize(
+    ("command", "url"),
+    [
+        (("messages",), "postgresql://me:hidden@127.0.0.1:1/x"),
+        (("ingest", "-"), "postgresql://me:hidden@127.0.0.1:1/x"),
+        (("migrate",), "postgresql://me:hidden@127.0.0.1:1/x"),
+        (("check",), "nonsense"),
+        (("migrate",), "nonsense"),
+    ],
+)
 def test_where_no_database_answers(command: tuple[str, ...], url: str) -> None:
     done = run_command(*command, "--database-url", url, seconds=15)
     assert done.returncode == 2

@@ -134,18 +134,22 @@ class Batcher:
                 # A lost server, a failover, a deadlock: nothing was committed, or if it was and only the
                 # answer got lost, the second attempt finds every message recorded already.
                 _log.warning("Database did not answer; trying again", attempt=attempt, error=str(error).strip())
-                if self._connection is not None and self._connection.broken:
-                    await self._connection.close()
-                    self._connection = None
                 await asyncio.sleep(0.1 * attempt)
         raise UnavailableError("the database cannot be reached")
 
     async def _try(self, batch: Sequence[Delivery]) -> list[Receipt]:
         if self._connection is None or self._connection.closed:
             self._connection = await self._database.connect_for_the_road()
-        with metrics.COMMIT_SECONDS.time():
-            async with self._connection.transaction():
-                receipts = await notification.record(Transaction(self._connection), batch, self._clock())
+        try:
+            with metrics.COMMIT_SECONDS.time():
+                async with self._connection.transaction():
+                    receipts = await notification.record(Transaction(self._connection), batch, self._clock())
+        except BaseException:
+            # A backend that ends inside a pipeline leaves a connection that is stuck there for good and
+            # yet not `broken`; no failure is so frequent that telling them apart would pay.
+            await self._connection.close()
+            self._connection = None
+            raise
         metrics.BATCH_SIZE.observe(len(batch))
         count(batch, receipts)
         self._committed()
