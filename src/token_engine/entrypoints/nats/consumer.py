@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -50,7 +49,7 @@ class Consumer:
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{CONSUMER}"
         self._arrived: list[Msg] = []
         self._wake = asyncio.Event()
-        self._committing = False
+        self._in_hand = 0
         self._under_way: set[asyncio.Task[None]] = set()
         self._asked = 0
         self._heard_at = 0.0
@@ -87,17 +86,12 @@ class Consumer:
         if message.reply:
             self._asked -= 1
             self._arrived.append(message)
-            if not self._committing:
-                self._hand_in_soon()
-            if self._asked > PULL // 2:
-                return
         else:  # a status: the request ran out (404, 408), or the consumer or server went away (409, 503)
             self._asked = 0
             self._gone = (message.headers or {}).get("Status") not in _RAN_OUT
         self._wake.set()
 
     async def _run(self) -> None:
-        """Keep a pull request standing."""
         while not self._stopping:
             if self._gone:
                 await self._restore()
@@ -108,22 +102,19 @@ class Consumer:
             except TimeoutError:
                 continue
             self._wake.clear()
+            self._hand_in()
         await asyncio.gather(*self._under_way)
 
-    def _hand_in_soon(self) -> None:
-        """After what stands in the socket's buffer has been taken out too."""
-        self._committing = True
-        asyncio.get_running_loop().call_soon(self._hand_in)
-
     def _hand_in(self) -> None:
-        """Give the batcher what has arrived: its next batch, while it holds none of ours."""
-        self._committing = bool(self._arrived) and not self._stopping
-        if self._committing:
+        """Give the batcher all that has arrived, also while it commits what came before: it makes its next
+        batch of it, and acknowledging the last one holds nothing up.
+        """
+        while self._arrived and self._in_hand < PULL:
             taken, self._arrived = self._arrived[:LARGEST_BATCH], self._arrived[LARGEST_BATCH:]
+            self._in_hand += len(taken)
             task = asyncio.create_task(self._record(taken), name="record")
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-            self._wake.set()  # there is room to ask for more
 
     async def _restore(self) -> None:
         """The server has no such consumer, or none just now: make sure of it, and do not ask in a circle."""
@@ -147,6 +138,15 @@ class Consumer:
         self._heard_at = now
 
     async def _record(self, taken: Sequence[Msg]) -> None:
+        try:
+            await self._record_and_answer(taken)
+        except (NatsError, OSError) as error:  # recorded and not acknowledged: it will come again, and change nothing
+            _log.warning("Cannot acknowledge", stream=self._stream, reason=f"{type(error).__name__}: {error}")
+        finally:
+            self._in_hand -= len(taken)
+            self._wake.set()
+
+    async def _record_and_answer(self, taken: Sequence[Msg]) -> None:
         now = self._clock()
         parcels = [self._deliveries(m, now) for m in taken]
         flat = [d for parcel in parcels for d in parcel]
@@ -154,26 +154,12 @@ class Consumer:
         while any(isinstance(o, UnavailableError) for o in outcomes) and not self._stopping:
             # No redelivery would help while the database is away: keep the messages ours and wait.
             await asyncio.sleep(1)
-            with suppress(NatsError, OSError):
-                for message in taken:
-                    await message.in_progress()
+            for message in taken:
+                await message.in_progress()
             outcomes = await self._batcher.submit(flat)
-        self._hand_in()
-        await asyncio.sleep(0)  # the next batch goes to the batcher, and
-        await asyncio.sleep(0)  # on its way to the database, before this one is acknowledged
-        try:
-            await self._answer_all(taken, parcels, iter(outcomes))
-        except (NatsError, OSError) as error:  # recorded and not acknowledged: it will come again, and change nothing
-            _log.warning("Cannot acknowledge", stream=self._stream, reason=f"{type(error).__name__}: {error}")
-
-    async def _answer_all(
-        self,
-        taken: Sequence[Msg],
-        parcels: Sequence[Sequence[Delivery]],
-        outcomes: Iterator[Receipt | Exception],
-    ) -> None:
+        rest = iter(outcomes)
         for message, parcel in zip(taken, parcels, strict=True):
-            answers = [next(outcomes) for _ in parcel]
+            answers = [next(rest) for _ in parcel]
             for delivery, answer in zip(parcel, answers, strict=True):
                 if isinstance(answer, UnforeseenError):
                     self._failures[delivery.digest] += 1
