@@ -147,15 +147,15 @@ def test_on_loopback_only_and_synced(nats: EmbeddedNats, tmp_path: Path) -> None
     greeting = _greeting(nats.port or 0)
     assert greeting["max_payload"] == 8 * 1024 * 1024
     assert greeting["host"] == "127.0.0.1"
-    assert "sync_interval: always" in (tmp_path / "nats/nats.conf").read_text()
+    assert "sync_interval: 250ms" in (tmp_path / "nats/nats.conf").read_text()
     assert stat.S_IMODE((tmp_path / "nats").stat().st_mode) == 0o700
 
 
-def test_sync_can_be_left_to_the_default(tmp_path: Path) -> None:
-    server = EmbeddedNats(tmp_path / "nats", preferred_port=None, sync_always=False)
+def test_every_message_can_be_synced(tmp_path: Path) -> None:
+    server = EmbeddedNats(tmp_path / "nats", preferred_port=None, sync_interval="always")
     try:
         server.start(print)
-        assert "sync_interval" not in (tmp_path / "nats/nats.conf").read_text()
+        assert "sync_interval: always" in (tmp_path / "nats/nats.conf").read_text()
     finally:
         server.stop()
 

@@ -21,8 +21,8 @@ from token_engine.storage.migrate import migrate
 from token_engine.storage.queries import load
 
 ROAD = {
-    "entries": ["known_by_identity", "known_stated", "known_of_amount", "insert", "insert_sightings"],
-    "messages": ["reserve_ids", "known", "settle"],
+    "entries": ["known_by_name", "known_stated", "known_of_amount", "insert", "insert_sightings"],
+    "messages": ["known", "settle"],
     "positions": [
         "numbers_of_ids", "lock", "lock_by_id", "open_discrepancies", "policies", "save", "save_breakers",
         "insert_breaker_steps", "save_discrepancies", "insert_events", "insert_audit",
@@ -127,11 +127,12 @@ def test_a_statement_of_the_road_looks_its_rows_up_by_index(planner: Planner, mo
 def test_an_entry_is_looked_up_by_amount_and_name_together(planner: Planner) -> None:
     conditions = [
         node["Index Cond"]
-        for node in nodes(planner.plan(load("entries").known_by_identity))
+        for node in nodes(planner.plan(load("entries").known_by_name))
         if node.get("Relation Name") == "bank_entries"
     ]
-    assert len(conditions) == 1
-    assert all(column in conditions[0] for column in ("account_id", "amount", "identity"))
+    by_name, by_amount = sorted(conditions, key=len, reverse=True)
+    assert all(column in by_name for column in ("account_id", "amount", "identity"))
+    assert all(column in by_amount for column in ("account_id", "amount"))
 
 
 def test_every_statement_of_the_road_is_on_the_list() -> None:

@@ -42,11 +42,9 @@ logfile_max_num: 5
 
 jetstream {{
   store_dir: "./store"
-{sync}}}
-"""
-_SYNC_ALWAYS: Final = """\
-  # An acknowledged message is on the disk; the default flushes every two minutes.
-  sync_interval: always
+  # kill -9 loses nothing; a power cut loses what came in this last while. The default is two minutes.
+  sync_interval: {sync_interval}
+}}
 """
 
 
@@ -57,11 +55,13 @@ class EmbeddedNats(EmbeddedServer):
     option = "--nats-url"
     stopping = ((signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0))
 
-    def __init__(self, home: Path, *, preferred_port: int | None = 4222, sync_always: bool = True) -> None:
-        """`preferred_port=None` takes any free one, as PostgreSQL does."""
+    def __init__(self, home: Path, *, preferred_port: int | None = 4222, sync_interval: str = "250ms") -> None:
+        """`preferred_port=None` takes any free one, as PostgreSQL does. `sync_interval` is nats-server's:
+        a duration, or `always` (docs/adr/0003).
+        """
         super().__init__(home)
         self._preferred = preferred_port
-        self._sync_always = sync_always
+        self._sync_interval = sync_interval
 
     @property
     def url(self) -> str:
@@ -116,8 +116,7 @@ class EmbeddedNats(EmbeddedServer):
                 raise self._failure("NATS found no port that stays free")
 
     def _configuration(self, number: int) -> bytes:
-        sync = _SYNC_ALWAYS if self._sync_always else ""
-        return _CONFIGURATION.format(name=self._name, port=number, sync=sync).encode()
+        return _CONFIGURATION.format(name=self._name, port=number, sync_interval=self._sync_interval).encode()
 
     @property
     def _name(self) -> str:

@@ -74,12 +74,15 @@ class Database:
             yield Transaction(connection)
 
     @asynccontextmanager
-    async def connection_of_its_own(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection in autocommit that is not pooled: a lock taken on it goes when it is closed."""
+    async def connection_for_the_relay(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection in autocommit, not pooled: the lock of the leader goes when it is closed."""
         async with await AsyncConnection.connect(
             self.url, autocommit=True, application_name="token-engine relay", connect_timeout=CONNECT_SECONDS
         ) as connection:
             register(connection)
+            # What it does is taking out what was published. Lost with the power, that is done again, and
+            # JetStream drops the second copies: no reason to wait for the disk, or to make others wait.
+            await connection.execute("SET synchronous_commit = off")
             yield connection
 
     async def connect_for_the_road(self) -> AsyncConnection[Any]:

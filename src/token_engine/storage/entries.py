@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ _sql = load("entries")
 
 IdentityKey = tuple[UUID, Decimal, str]
 AmountKey = tuple[UUID, Decimal, date | None, date | None]
+_IDENTITY_WIDTH, _AMOUNT_WIDTH = 3, 4
 
 
 class EntryRow(NamedTuple):
@@ -66,24 +67,28 @@ class SightingRow(NamedTuple):
 
 async def ask_known(
     tx: Transaction,
-    named: Iterable[IdentityKey],
-    notified_amounts: Iterable[AmountKey],
-    stated: Iterable[AmountKey],
+    named: Collection[IdentityKey],
+    notified: Collection[AmountKey],
+    notified_bare: Collection[AmountKey],
+    stated: Collection[AmountKey],
 ) -> list[AsyncCursor[Any]]:
     """Ask for all movements that entries to come might be; `known_from` reads the answer.
 
-    `named` are the keys of all entries, `notified_amounts` of notifications', `stated` of reports'. Call
-    under the accounts' locks.
+    `named` are the keys of all entries, `notified` of notifications' with the servicer's reference,
+    `notified_bare` of those without, `stated` of reports'. Call under the accounts' locks.
     """
     cursors = []
-    for statement, keys in (
-        (_sql.known_by_identity, named),
-        (_sql.known_stated, notified_amounts),
-        (_sql.known_of_amount, stated),
-    ):
-        if columns := list(zip(*keys, strict=True)):
-            cursors.append(await tx.execute(statement, [Column(c) for c in columns]))
+    if named:  # in one statement, since nearly every batch asks both
+        columns = [*_columns(named, _IDENTITY_WIDTH), *_columns(notified, _AMOUNT_WIDTH)]
+        cursors.append(await tx.execute(_sql.known_by_name, columns))
+    for statement, keys in ((_sql.known_stated, notified_bare), (_sql.known_of_amount, stated)):
+        if keys:
+            cursors.append(await tx.execute(statement, _columns(keys, _AMOUNT_WIDTH)))
     return cursors
+
+
+def _columns(keys: Collection[tuple[Any, ...]], width: int) -> list[Column]:
+    return [Column(c) for c in zip(*keys, strict=True)] if keys else [Column(())] * width
 
 
 async def known_from(cursors: Iterable[AsyncCursor[Any]]) -> KnownMovements:

@@ -43,18 +43,24 @@ class KnownMessage(NamedTuple):
     answer: str | None
 
 
+class MessageBook(NamedTuple):
+    """What is kept of the messages asked for, and ids for those of which nothing is, by digest."""
+
+    kept: dict[bytes, KnownMessage]
+    fresh_ids: dict[bytes, int]
+
+
 async def ask_known(tx: Transaction, digests: Iterable[bytes]) -> AsyncCursor[Any]:
-    """Ask which of the digests are kept already; `known_from` reads the answer."""
+    """Ask which of the digests are kept already, and for ids for the others; `known_from` reads the answer."""
     return await tx.execute(_sql.known, [BytesColumn(digests)])
 
 
-async def known_from(cursor: AsyncCursor[Any]) -> dict[bytes, KnownMessage]:
-    return {row[0]: KnownMessage(*row[1:]) for row in await cursor.fetchall()}
-
-
-async def reserve_ids(tx: Transaction, count: int) -> AsyncCursor[Any]:
-    """Take `count` message ids, so that entries can name their message in the same round trip."""
-    return await tx.execute(_sql.reserve_ids, [count])
+async def known_from(cursor: AsyncCursor[Any]) -> MessageBook:
+    rows = await cursor.fetchall()
+    return MessageBook(
+        kept={row[0]: KnownMessage(*row[2:]) for row in rows if row[2] is not None},
+        fresh_ids={row[0]: row[1] for row in rows},
+    )
 
 
 async def settle(tx: Transaction, rows: Sequence[Settled]) -> None:

@@ -1,10 +1,8 @@
--- name: reserve_ids
-SELECT nextval(pg_get_serial_sequence('bank_messages', 'id')) FROM generate_series(1, %s)
-
 -- name: known
-SELECT m.digest, m.id, m.state, m.answer::text
+-- Each digest with what is kept of it, and an id to keep it under if it is new. An id not used is a gap.
+SELECT k.digest, nextval('bank_messages_id_seq'), m.id, m.state, m.answer::text
 FROM unnest(%s::bytea[]) AS k (digest)
-JOIN bank_messages m ON m.digest = k.digest
+LEFT JOIN bank_messages m ON m.digest = k.digest
 
 -- name: settle
 INSERT INTO bank_messages AS m (id, digest, received_at, door, source, raw, raw_size, state, bank_message_id,

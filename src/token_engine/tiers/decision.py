@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -21,7 +20,7 @@ from token_engine.domain.standing import Evidence, Standing
 from token_engine.storage import entries, messages
 from token_engine.storage.database import Transaction
 from token_engine.storage.entries import EntryRow, SightingRow
-from token_engine.storage.messages import KnownMessage, Settled
+from token_engine.storage.messages import MessageBook, Settled
 from token_engine.tiers import events
 from token_engine.tiers.acceptance import Directory, accept, check_position_fits
 from token_engine.tiers.changes import Changes
@@ -41,15 +40,13 @@ class Decision:
     def __init__(
         self,
         directory: Directory,
-        kept: dict[bytes, KnownMessage],
+        book: MessageBook,
         movements: KnownMovements,
-        message_ids: Sequence[int],
         now: datetime,
     ) -> None:
         self._directory = directory
-        self._kept = kept
+        self._book = book
         self._movements = movements
-        self._ids = iter(message_ids)
         self._now = now
         self._seen: dict[bytes, Receipt] = {}
         self._settled: list[Settled] = []
@@ -62,12 +59,12 @@ class Decision:
         earlier = self._seen.get(delivery.digest)
         if earlier is not None:
             return earlier if isinstance(earlier, Rejected) else _again(earlier)
-        kept = self._kept.get(delivery.digest)
+        kept = self._book.kept.get(delivery.digest)
         if kept is not None and kept.answer is not None:
             answer = _decode_answer(kept.answer)
             receipt: Receipt = AlreadyRecorded(kept.id, answer.message_id, answer.judgements)
         else:
-            receipt = self._decide(delivery, reading, kept.id if kept else next(self._ids))
+            receipt = self._decide(delivery, reading, kept.id if kept else self._book.fresh_ids[delivery.digest])
         self._seen[delivery.digest] = receipt
         return receipt
 

@@ -75,23 +75,21 @@ async def _load(
     """Look up, in one round trip and under the locks, all that deciding needs."""
     keys = _Keys(readings, directory)
     async with tx.pipeline():
-        ids = await messages.reserve_ids(tx, len(batch))
-        kept = await messages.ask_known(tx, {d.digest for d in batch})
-        movements = await entries.ask_known(tx, keys.named, keys.notified_amounts, keys.stated)
+        kept = await messages.ask_known(tx, dict.fromkeys(d.digest for d in batch))
+        movements = await entries.ask_known(tx, keys.named, keys.notified, keys.notified_bare, keys.stated)
         breaks = await positions.ask_open_discrepancies(tx, [a.id for a in directory.accounts])
         policies = await positions.ask_policies(tx, directory.accounts)
-        known_messages = await messages.known_from(kept)
+        book = await messages.known_from(kept)
         known_movements = await entries.known_from(movements) if movements else KnownMovements()
         open_breaks = await positions.open_discrepancies_from(breaks)
         policy_of = await positions.policies_from(policies)
-        message_ids = [row[0] for row in await ids.fetchall()]
     fallback = policy_of.get("global", DEFAULT_POLICY)
 
     def complete(account: Account) -> Account:
         policy = policy_of.get(str(account.id)) or policy_of.get(account.currency) or fallback
         return structs.replace(account, policy=policy, open_discrepancy=open_breaks.get(account.id))
 
-    return Decision(directory.map(complete), known_messages, known_movements, message_ids, now)
+    return Decision(directory.map(complete), book, known_movements, now)
 
 
 class _Keys:
@@ -99,7 +97,8 @@ class _Keys:
 
     def __init__(self, readings: Sequence[Reading], directory: Directory) -> None:
         self.named: set[IdentityKey] = set()
-        self.notified_amounts: set[AmountKey] = set()
+        self.notified: set[AmountKey] = set()
+        self.notified_bare: set[AmountKey] = set()
         self.stated: set[AmountKey] = set()
         for reading in readings:
             if isinstance(reading, Refusal):
@@ -115,7 +114,9 @@ class _Keys:
             # By name in any case: a new entry is numbered among all that have its name, whatever their dates.
             seen = sighting(entry, heading.kind, heading.message_id)
             self.named.add((account.id, entry.amount, identity(entry, seen)))
-            if heading.kind is MessageKind.NOTIFICATION:
-                self.notified_amounts.add(amount)
-            else:
+            if heading.kind is not MessageKind.NOTIFICATION:
                 self.stated.add(amount)
+            elif seen.servicer_reference:
+                self.notified.add(amount)
+            else:
+                self.notified_bare.add(amount)

@@ -49,6 +49,8 @@ class Consumer:
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{CONSUMER}"
         self._arrived: list[Msg] = []
         self._wake = asyncio.Event()
+        self._in_hand = 0
+        self._under_way: set[asyncio.Task[None]] = set()
         self._asked = 0
         self._heard_at = 0.0
         self._stopping = False
@@ -100,12 +102,19 @@ class Consumer:
             except TimeoutError:
                 continue
             self._wake.clear()
-            if self._arrived:
-                taken, self._arrived = self._arrived[:LARGEST_BATCH], self._arrived[LARGEST_BATCH:]
-                if self._arrived:
-                    self._wake.set()
-                await self._pull()
-                await self._record(taken)
+            self._hand_in()
+        await asyncio.gather(*self._under_way)
+
+    def _hand_in(self) -> None:
+        """Give the batcher all that has arrived, also while it commits what came before: it makes its next
+        batch of it, and acknowledging the last one holds nothing up.
+        """
+        while self._arrived and self._in_hand < PULL:
+            taken, self._arrived = self._arrived[:LARGEST_BATCH], self._arrived[LARGEST_BATCH:]
+            self._in_hand += len(taken)
+            task = asyncio.create_task(self._record(taken), name="record")
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
 
     async def _restore(self) -> None:
         """The server has no such consumer, or none just now: make sure of it, and do not ask in a circle."""
@@ -129,6 +138,15 @@ class Consumer:
         self._heard_at = now
 
     async def _record(self, taken: Sequence[Msg]) -> None:
+        try:
+            await self._record_and_answer(taken)
+        except (NatsError, OSError) as error:  # recorded and not acknowledged: it will come again, and change nothing
+            _log.warning("Cannot acknowledge", stream=self._stream, reason=f"{type(error).__name__}: {error}")
+        finally:
+            self._in_hand -= len(taken)
+            self._wake.set()
+
+    async def _record_and_answer(self, taken: Sequence[Msg]) -> None:
         now = self._clock()
         parcels = [self._deliveries(m, now) for m in taken]
         flat = [d for parcel in parcels for d in parcel]

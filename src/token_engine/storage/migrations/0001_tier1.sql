@@ -186,7 +186,11 @@ CREATE TABLE bank_entries (
     CONSTRAINT bank_entries_only_booked_counts CHECK (
         CASE WHEN status = 'BOOK' THEN abs(position_change) = amount ELSE position_change = 0 END)
 );
+-- Where a notification looks for the report that told of its entry first. One with the servicer's reference
+-- only needs those without: the others either have its name, or another reference.
 CREATE INDEX bank_entries_stated ON bank_entries (account_id, amount) WHERE origin <> 'camt.054';
+CREATE INDEX bank_entries_stated_bare ON bank_entries (account_id, amount)
+    WHERE origin <> 'camt.054' AND servicer_reference IS NULL;
 CREATE TRIGGER bank_entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON bank_entries
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
