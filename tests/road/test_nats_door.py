@@ -7,6 +7,7 @@ import gzip
 import itertools
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,7 +16,7 @@ from nats.js.api import RetentionPolicy, StreamConfig
 from nats.js.errors import NotFoundError
 
 from api.bank import camt054, entry, section
-from engine import V1, Engine, notification
+from engine import V1, Engine, notification, wait_for
 from road.bus import CONSUMER, EVENTS, NOTIFICATIONS, Bus, bus, nats_server, until
 
 _numbers = itertools.count(1)
@@ -36,11 +37,7 @@ def number(engine: Engine) -> str:
 
 
 def on_the_bus(engine: Engine, work: Callable[[Bus], Awaitable[None]]) -> None:
-    async def session() -> None:
-        async with bus(engine.nats_url) as connected:
-            await work(connected)
-
-    asyncio.run(session())
+    asyncio.run(_on(engine.nats_url, work))
 
 
 @pytest.mark.parametrize("form", ["JSON", "XML", "gzip"])
@@ -227,22 +224,38 @@ def test_two_engines_share_the_work(engine: Engine, number: str) -> None:
     assert engine.cli("check").returncode == 0
 
 
-def test_a_stop_hands_back_what_was_pulled(engine: Engine, number: str) -> None:
-    """A rolling restart under load: what one process pulled and did not take, the next has at once."""
-    urls = ("--database-url", engine.database_url, "--nats-url", engine.nats_url)
+def test_a_stop_hands_back_what_was_pulled(tmp_path: Path) -> None:
+    """A restart under load: what the process had pulled and not taken, the next one has at once."""
+    messages = [notification(f"B-{n}", "BACK", "0.01", bank_reference=f"B-{n}") for n in range(3000)]
+    with nats_server(tmp_path / "nats") as nats:
+        flags = ("--nats-url", nats.url)
+        with Engine(tmp_path / "data", *flags) as first:
+            first.create_account("BACK", ledger_balance="0", bank_balance="0")
 
-    async def work(sender: Bus) -> None:
-        messages = [notification(f"B-{n}", number, "0.01", bank_reference=f"B-{number}-{n}") for n in range(4000)]
-        publishing = asyncio.create_task(_publish(sender, messages))
-        await asyncio.sleep(0)
-        while not publishing.done():
-            second = await asyncio.to_thread(Engine, engine.data.parent / "fourth", *urls)
-            assert await asyncio.to_thread(second.stop) == 0
-        await publishing
-        await sender.settled(seconds=20)  # far less than the minute after which JetStream would send again
+            async def work(sender: Bus) -> None:
+                with psycopg.connect(first.database_url) as holder:  # so that nothing is taken while all is pulled
+                    holder.execute("SELECT 1 FROM emi_accounts FOR UPDATE")
+                    await _publish(sender, messages)
 
-    on_the_bus(engine, work)
-    assert engine.balance(number) == "1000040.00"
+                    async def pulled() -> bool:
+                        return ((await sender.state()).num_ack_pending or 0) >= 1000
+
+                    await until(pulled)
+                    first.process.terminate()
+                    await asyncio.to_thread(wait_for, lambda: "INFO Stopping" in first.log)
+                assert await asyncio.to_thread(first.process.wait, 10) == 0
+
+                with await asyncio.to_thread(Engine, tmp_path / "data", *flags) as second:
+                    await sender.settled(seconds=20)  # far less than the minute after which JetStream sends again
+                    assert second.balance("BACK") == "30.00"
+                    assert second.stop() == 0
+
+            asyncio.run(_on(nats.url, work))
+
+
+async def _on(url: str, work: Callable[[Bus], Awaitable[None]]) -> None:
+    async with bus(url) as connected:
+        await work(connected)
 
 
 async def _publish(sender: Bus, messages: list[dict[str, Any]]) -> None:
