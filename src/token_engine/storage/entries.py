@@ -112,11 +112,6 @@ async def known_from(cursors: Iterable[AsyncCursor[Any]]) -> KnownMovements:
     return known
 
 
-async def insert(tx: Transaction, rows: Sequence[EntryRow]) -> None:
-    """Record new entries. The unique key refuses one that is there already, and with it the batch."""
-    await tx.execute(_sql.insert, [Column(c) for c in zip(*rows, strict=True)])
-
-
 async def insert_sightings(tx: Transaction, rows: Sequence[SightingRow]) -> None:
     """Record what messages told of movements that were known."""
     await tx.execute(_sql.insert_sightings, [Column(c) for c in zip(*rows, strict=True)])

@@ -49,14 +49,6 @@ CROSS JOIN LATERAL (
 LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e.amount
     AND s.entry_identity = e.identity AND s.entry_occurrence = e.occurrence
 
--- name: insert
-INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
-    position_change, booking_date, value_date, servicer_reference, entry_reference, end_to_end_id, uetr,
-    instruction_id, transaction_id, identity, occurrence)
-SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::varchar[], %s::varchar[], %s::numeric[], %s::varchar[],
-    %s::varchar[], %s::boolean[], %s::numeric[], %s::date[], %s::date[], %s::varchar[], %s::varchar[],
-    %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::integer[])
-
 -- name: insert_sightings
 INSERT INTO bank_entry_sightings (account_id, amount, identity, entry_identity, entry_occurrence, message_id,
     origin, bank_message_id, servicer_reference, entry_reference, booking_date, value_date)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from psycopg import AsyncCursor
 from psycopg.rows import dict_row
 
-from token_engine.storage.columns import BytesColumn, Column, JsonColumn
+from token_engine.storage.columns import BytesColumn
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
@@ -61,13 +61,6 @@ async def known_from(cursor: AsyncCursor[Any]) -> MessageBook:
         kept={row[0]: KnownMessage(*row[2:]) for row in rows if row[2] is not None},
         fresh_ids={row[0]: row[1] for row in rows},
     )
-
-
-async def settle(tx: Transaction, rows: Sequence[Settled]) -> None:
-    """Write messages with what became of them. One that is recorded already stays as it is."""
-    kinds = {"digest": BytesColumn, "raw": BytesColumn, "answer": JsonColumn}
-    columns = zip(Settled._fields, zip(*rows, strict=True), strict=True)
-    await tx.execute(_sql.settle, [kinds.get(name, Column)(values) for name, values in columns])
 
 
 async def rejected(tx: Transaction, *, after: int, limit: int, ids: list[int] | None = None) -> list[dict[str, Any]]:

@@ -4,18 +4,6 @@ SELECT k.digest, nextval('bank_messages_id_seq'), m.id, m.state, m.answer::text
 FROM unnest(%s::bytea[]) AS k (digest)
 LEFT JOIN bank_messages m ON m.digest = k.digest
 
--- name: settle
-INSERT INTO bank_messages AS m (id, digest, received_at, door, source, raw, raw_size, state, bank_message_id,
-    refusal_code, refusal_message, refusal_field, answer, last_attempt_at)
-SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::timestamptz[], %s::varchar[], %s::varchar[], %s::bytea[],
-    %s::bigint[], %s::varchar[], %s::varchar[], %s::varchar[], %s::text[], %s::varchar[], %s::json[],
-    %s::timestamptz[])
-ON CONFLICT (digest) DO UPDATE SET
-    state = excluded.state, bank_message_id = excluded.bank_message_id, refusal_code = excluded.refusal_code,
-    refusal_message = excluded.refusal_message, refusal_field = excluded.refusal_field,
-    answer = excluded.answer, attempts = m.attempts + 1, last_attempt_at = excluded.last_attempt_at
-WHERE m.state = 'REJECTED'
-
 -- name: rejected_for_replay
 SELECT id, raw, raw_size, received_at, door, source FROM bank_messages
 WHERE state = 'REJECTED' AND raw_size = octet_length(raw) AND id > %(after)s

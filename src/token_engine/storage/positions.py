@@ -20,6 +20,7 @@ from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("positions")
+_SAVED_COLUMNS = 6
 
 
 class StepRow(NamedTuple):
@@ -59,10 +60,17 @@ async def numbers_of(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, str]:
     return dict(await cursor.fetchall())
 
 
-async def lock_numbers(tx: Transaction, numbers: Iterable[str]) -> list[Account]:
+class Locked(NamedTuple):
+    """Accounts under lock, and whether there is any policy but the specification's to ask for."""
+
+    accounts: list[Account]
+    policies_exist: bool
+
+
+async def lock_numbers(tx: Transaction, numbers: Iterable[str]) -> Locked:
     """Lock the accounts with these numbers, in order of id: no two batches wait for each other."""
-    cursor = await tx.execute(_sql.lock, [Column(numbers)])
-    return [_account(row) for row in await cursor.fetchall()]
+    rows = await (await tx.execute(_sql.lock, [Column(numbers)])).fetchall()
+    return Locked([_account(row[:-1]) for row in rows], any(row[-1] for row in rows))
 
 
 async def lock_ids(tx: Transaction, ids: Iterable[UUID]) -> list[Account]:
@@ -117,8 +125,8 @@ async def policies_from(cursor: AsyncCursor[Any]) -> dict[str, Policy]:
     }  # fmt: skip
 
 
-async def save(tx: Transaction, standings: Sequence[Standing]) -> None:
-    """Write positions and verdicts of judged accounts."""
+async def save(tx: Transaction, standings: Sequence[Standing], events: Sequence[EventRow]) -> None:
+    """Write positions and verdicts of judged accounts, and put the events into the outbox."""
     rows = [
         (
             s.account.id,
@@ -131,8 +139,12 @@ async def save(tx: Transaction, standings: Sequence[Standing]) -> None:
         for s in standings
         if s.level is not None and s.evidence is not None
     ]
-    if rows:
-        await tx.execute(_sql.save, [Column(c) for c in zip(*rows, strict=True)])
+    event_ids, subjects, payloads = zip(*events, strict=True) if events else ((), (), ())
+    positions = zip(*rows, strict=True) if rows else [()] * _SAVED_COLUMNS
+    await tx.execute(
+        _sql.save,
+        [Column(event_ids), Column(subjects), JsonColumn(payloads), *(Column(c) for c in positions)],
+    )
 
 
 async def save_breakers(tx: Transaction, states: Sequence[tuple[UUID, str]], steps: Sequence[StepRow]) -> None:
@@ -149,12 +161,6 @@ async def save_discrepancies(tx: Transaction, discrepancies: Sequence[Discrepanc
         for d in discrepancies
     ]  # fmt: skip
     await tx.execute(_sql.save_discrepancies, [Column(c) for c in zip(*rows, strict=True)])
-
-
-async def append_events(tx: Transaction, rows: Sequence[EventRow]) -> None:
-    """Put events into the outbox."""
-    event_ids, subjects, payloads = zip(*rows, strict=True)
-    await tx.execute(_sql.insert_events, [Column(event_ids), Column(subjects), JsonColumn(payloads)])
 
 
 async def append_audit(tx: Transaction, rows: Sequence[AuditRow]) -> None:

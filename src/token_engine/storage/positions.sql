@@ -3,7 +3,7 @@ SELECT id, account_number FROM emi_accounts WHERE id = ANY (%s::uuid[])
 
 -- name: lock
 SELECT a.id, a.account_number, a.currency, a.ledger_balance, a.bank_reported_balance, a.circuit_breaker,
-    a.closed_at, b.inverts_reversals
+    a.closed_at, b.inverts_reversals, EXISTS (SELECT 1 FROM threshold_policies)
 FROM emi_accounts a JOIN banks b ON b.id = a.bank_id
 WHERE a.account_number = ANY (%s::varchar[])
 ORDER BY a.id
@@ -28,6 +28,10 @@ SELECT scope, ok_percent, minor_percent, significant_percent, shortfall_toleranc
 FROM threshold_policies WHERE scope = ANY (%s::varchar[])
 
 -- name: save
+WITH announced AS (
+    INSERT INTO outbox (event_id, subject, payload)
+    SELECT * FROM unnest(%s::varchar[], %s::varchar[], %s::text[])
+)
 UPDATE emi_accounts a SET
     bank_reported_balance = k.bank, reconciliation_difference = k.difference, reconciliation_status = k.status,
     reconciliation_source = CASE WHEN k.at IS NULL THEN a.reconciliation_source ELSE k.source END,
@@ -61,10 +65,6 @@ ON CONFLICT (id) DO UPDATE SET
     difference = excluded.difference, status = excluded.status, source_system = excluded.source_system,
     source_reference = excluded.source_reference,
     severity = excluded.severity, updated_at = excluded.updated_at, resolved_at = excluded.resolved_at, resolution = excluded.resolution
-
--- name: insert_events
-INSERT INTO outbox (event_id, subject, payload)
-SELECT * FROM unnest(%s::varchar[], %s::varchar[], %s::text[])
 
 -- name: insert_audit
 INSERT INTO audit_log (at, actor, action, account_id, message_id, details)

@@ -77,7 +77,7 @@ class Changes:
         standings = list(self._standings.values())
         discrepancies = [d for s in standings for d in s.discrepancies.values()]
         self._note_discrepancies(standings)
-        await positions.save(tx, standings)
+        await positions.save(tx, standings, self._events)
         if self._steps:
             # Also one that is back where it was: alone, each message would have written its flags.
             stepped = {step.account_id for step in self._steps}
@@ -85,8 +85,6 @@ class Changes:
             await positions.save_breakers(tx, moved, self._steps)
         if discrepancies:
             await positions.save_discrepancies(tx, discrepancies)
-        if self._events:
-            await positions.append_events(tx, self._events)
         if self._audit:
             await positions.append_audit(tx, self._audit)
 

@@ -17,7 +17,7 @@ from token_engine.domain.notification import Heading, MessageKind, Notification
 from token_engine.domain.receipt import AlreadyRecorded, Judgement, Receipt, Recorded, Rejected
 from token_engine.domain.refusal import Refusal
 from token_engine.domain.standing import Evidence, Standing
-from token_engine.storage import entries, messages
+from token_engine.storage import entries, recording
 from token_engine.storage.database import Transaction
 from token_engine.storage.entries import EntryRow, SightingRow
 from token_engine.storage.messages import MessageBook, Settled
@@ -153,10 +153,7 @@ class Decision:
     async def write(self, tx: Transaction) -> None:
         """All rows of the batch, in one round trip."""
         async with tx.pipeline():
-            if self._settled:
-                await messages.settle(tx, self._settled)
-            if self._entries:
-                await entries.insert(tx, self._entries)
+            await recording.record(tx, self._settled, self._entries)
             if self._sightings:
                 await entries.insert_sightings(tx, self._sightings)
             await self._changes.write(tx)

@@ -41,8 +41,8 @@ async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime) -> l
     an exception means that the whole batch was lost and may be tried again.
     """
     readings = [d.refused or await _read(d) for d in batch]
-    directory = await _lock(tx, readings)
-    decision = await _load(tx, batch, readings, directory, now)
+    directory, policies_exist = await _lock(tx, readings)
+    decision = await _load(tx, batch, readings, directory, policies_exist, now)
     receipts = [decision.settle(d, reading) for d, reading in zip(batch, readings, strict=True)]
     await decision.write(tx)
     return receipts
@@ -55,14 +55,18 @@ async def _read(delivery: Delivery) -> Reading:
     return await asyncio.to_thread(read_message, delivery.raw)
 
 
-async def _lock(tx: Transaction, readings: Sequence[Reading]) -> Directory:
-    """Lock every account that the batch names, so that nothing known of them changes under us."""
+async def _lock(tx: Transaction, readings: Sequence[Reading]) -> tuple[Directory, bool]:
+    """Lock every account that the batch names, so that nothing known of them changes under us.
+
+    Also whether there are policies to ask for: most installations keep to the specification's bounds.
+    """
     names = {n.heading.account_number for r in readings if not isinstance(r, Refusal) for n in r}
     if not names:
-        return Directory([], {})
+        return Directory([], {}), False
     ids = [key for name in names if (key := as_account_id(name)) is not None]
     numbers_of_ids = await positions.numbers_of(tx, ids) if ids else {}
-    return Directory(await positions.lock_numbers(tx, names | set(numbers_of_ids.values())), numbers_of_ids)
+    locked = await positions.lock_numbers(tx, names | set(numbers_of_ids.values()))
+    return Directory(locked.accounts, numbers_of_ids), locked.policies_exist
 
 
 async def _load(
@@ -70,6 +74,7 @@ async def _load(
     batch: Sequence[Delivery],
     readings: Sequence[Reading],
     directory: Directory,
+    policies_exist: bool,
     now: datetime,
 ) -> Decision:
     """Look up, in one round trip and under the locks, all that deciding needs."""
@@ -78,11 +83,11 @@ async def _load(
         kept = await messages.ask_known(tx, dict.fromkeys(d.digest for d in batch))
         movements = await entries.ask_known(tx, keys.named, keys.notified, keys.notified_bare, keys.stated)
         breaks = await positions.ask_open_discrepancies(tx, [a.id for a in directory.accounts])
-        policies = await positions.ask_policies(tx, directory.accounts)
+        policies = await positions.ask_policies(tx, directory.accounts) if policies_exist else None
         book = await messages.known_from(kept)
         known_movements = await entries.known_from(movements) if movements else KnownMovements()
         open_breaks = await positions.open_discrepancies_from(breaks)
-        policy_of = await positions.policies_from(policies)
+        policy_of = await positions.policies_from(policies) if policies else {}
     fallback = policy_of.get("global", DEFAULT_POLICY)
 
     def complete(account: Account) -> Account:

@@ -1,0 +1,21 @@
+-- name: record
+-- Messages as they were settled, and the entries that they brought. One statement, because a statement more
+-- costs a small batch as much as ten messages more.
+WITH settled AS (
+    INSERT INTO bank_messages AS m (id, digest, received_at, door, source, raw, raw_size, state, bank_message_id,
+        refusal_code, refusal_message, refusal_field, answer, last_attempt_at)
+    SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::timestamptz[], %s::varchar[], %s::varchar[], %s::bytea[],
+        %s::bigint[], %s::varchar[], %s::varchar[], %s::varchar[], %s::text[], %s::varchar[], %s::json[],
+        %s::timestamptz[])
+    ON CONFLICT (digest) DO UPDATE SET
+        state = excluded.state, bank_message_id = excluded.bank_message_id, refusal_code = excluded.refusal_code,
+        refusal_message = excluded.refusal_message, refusal_field = excluded.refusal_field,
+        answer = excluded.answer, attempts = m.attempts + 1, last_attempt_at = excluded.last_attempt_at
+    WHERE m.state = 'REJECTED'
+)
+INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
+    position_change, booking_date, value_date, servicer_reference, entry_reference, end_to_end_id, uetr,
+    instruction_id, transaction_id, identity, occurrence)
+SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::varchar[], %s::varchar[], %s::numeric[], %s::varchar[],
+    %s::varchar[], %s::boolean[], %s::numeric[], %s::date[], %s::date[], %s::varchar[], %s::varchar[],
+    %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::integer[])
