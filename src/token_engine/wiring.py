@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from random import Random
@@ -65,7 +67,7 @@ async def run(settings: Settings) -> None:
         if settings.demo:
             async with database.transaction() as tx:
                 await demo.create(tx, utc_now())
-        await stack.enter_async_context(_engine(settings, database, connections, listener))
+        await stack.enter_async_context(_engine(settings, database, connections, listener, stop))
         await stop.wait()
         _log.info("Stopping: finishing what is under way")
     _log.info("Stopped")
@@ -133,7 +135,7 @@ async def _watch(server: EmbeddedPostgres | EmbeddedNats) -> None:
 
 @contextlib.asynccontextmanager
 async def _engine(
-    settings: Settings, database: Database, connections: Connections, listener: socket.socket
+    settings: Settings, database: Database, connections: Connections, listener: socket.socket, stop: asyncio.Event
 ) -> AsyncIterator[None]:
     """Everything that works on the two servers, started in order; stopped in reverse."""
     consumers: list[Consumer] = []
@@ -142,7 +144,8 @@ async def _engine(
         for consumer in consumers:
             consumer.reconnected()
 
-    async with contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack, contextlib.AsyncExitStack() as first:
+        first.callback(stop.set)  # before anything is stopped, for whatever reason: from then on rooms may end
         client = await nats_client.connect(connections.nats_url, reconnected)
         stack.push_async_callback(nats_client.close, client)
         js = client.jetstream()
@@ -150,14 +153,14 @@ async def _engine(
         streams = await ensure_notification_streams(js)
 
         relay = Relay(database, client)
-        relay.start()
+        must_not_end(relay.start(), stop)
         stack.push_async_callback(relay.stop)
         batcher = Batcher(database, utc_now, relay.wake)
-        batcher.start()
+        must_not_end(batcher.start(), stop)
         stack.push_async_callback(batcher.stop)
         for stream in streams:
             consumers.append(Consumer(client, stream, batcher, utc_now))
-            await consumers[-1].start()
+            must_not_end(await consumers[-1].start(), stop)
             stack.push_async_callback(consumers[-1].stop)
 
         async def review() -> None:
@@ -172,12 +175,29 @@ async def _engine(
                 await js.publish(_DEMO_SUBJECT, bank.next_notification(utc_now()))
 
             stack.push_async_callback(every(_DEMO_SECONDS, notify))
-        stack.push_async_callback(await _serve(Rooms(database, batcher, utc_now), listener))
+        stack.push_async_callback(await _serve(Rooms(database, batcher, utc_now), listener, stop))
         _say_ready(settings)
         yield
 
 
-async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], Awaitable[None]]:
+def must_not_end(task: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """End the process if `task` ends before `stop`: an engine without one of its rooms must not look well.
+
+    At once and without ceremony, as a kill -9 would, which every start knows how to resume from; to stop
+    in order would wait for the very room that is gone.
+    """
+
+    def ended(done: asyncio.Task[None]) -> None:
+        if stop.is_set() or done.cancelled():
+            return
+        _log.error(f"{done.get_name()} ended; the engine cannot go on without it", exc_info=done.exception())
+        sys.stdout.flush()
+        os._exit(70)  # EX_SOFTWARE
+
+    task.add_done_callback(ended)
+
+
+async def _serve(rooms: Rooms, listener: socket.socket, stop: asyncio.Event) -> Callable[[], Awaitable[None]]:
     """Start the HTTP server on `listener`; returns what stops it."""
     config = uvicorn.Config(
         in_front_of(build(rooms), rooms), log_level="warning", access_log=False, lifespan="off",
@@ -185,13 +205,14 @@ async def _serve(rooms: Rooms, listener: socket.socket) -> Callable[[], Awaitabl
     )  # fmt: skip
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    must_not_end(task, stop)
     await server.ready.wait()
 
-    async def stop() -> None:
+    async def close() -> None:
         server.should_exit = True
         await task
 
-    return stop
+    return close
 
 
 class _Server(uvicorn.Server):

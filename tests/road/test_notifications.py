@@ -187,6 +187,7 @@ def test_one_message_moves_several_accounts_and_says_where_each_stands(bench: Be
         (camt("A", section(line("1.005"), line())), "", "invalid_amount"),
         (note("A", booked="2025-11-20"), "", "future_booking_date"),
         (note("A"), "bank.notifications.debit", "direction_contradicts_subject"),
+        (note("A"), "bank.notifications.debit/member-of-a-bundle.json", "direction_contradicts_subject"),
         (note("A", debit=True), "bank.notifications.credit", "direction_contradicts_subject"),
         (camt("A", section(line()), kind="camt.053"), "", "statement_not_here"),
         (b"hello", "", "not_a_bank_message"),

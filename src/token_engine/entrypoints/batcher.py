@@ -60,8 +60,10 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
-    def start(self) -> None:
+    def start(self) -> asyncio.Task[None]:
+        """The task, which ends only after `stop`."""
         self._task = asyncio.create_task(self._run(), name="batcher")
+        return self._task
 
     async def stop(self) -> None:
         """Commit what was handed in, then stop."""

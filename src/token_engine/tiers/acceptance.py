@@ -121,7 +121,7 @@ def _accept_one(notification: Notification, directory: Directory, source: str, l
             f"account_id: account {account.number} was closed on {account.closed_at:%Y-%m-%d}",
             "account_id",
         )
-    direction = _DIRECTION.get(source)
+    direction = _DIRECTION.get(source.partition("/")[0])  # a bundle's member is `subject/name`
     many = len(notification.entries) > 1 or heading.type != "camt.054"
     for place, entry in enumerate(notification.entries, 1):
         where = f"Ntry[{place}]/" if many else ""

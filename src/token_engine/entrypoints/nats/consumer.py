@@ -56,12 +56,14 @@ class Consumer:
         self._failures: Counter[bytes] = Counter()
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self) -> asyncio.Task[None]:
+        """The task, which ends only after `stop`."""
         self._inbox = self._client.new_inbox()
         self._subscription = await self._client.subscribe(
             self._inbox, cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
         self._task = asyncio.create_task(self._run(), name="consumer")
+        return self._task
 
     async def stop(self) -> None:
         """Take in nothing more; what is being recorded is still acknowledged, the rest handed back."""

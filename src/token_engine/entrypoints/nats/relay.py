@@ -53,8 +53,10 @@ class Relay:
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def start(self) -> asyncio.Task[None]:
+        """The task, which ends only after `stop`."""
         self._task = asyncio.create_task(self._run(), name="outbox relay")
+        return self._task
 
     def wake(self) -> None:
         """There may be something to publish."""
