@@ -33,8 +33,8 @@ def run(
     """Run the engine. Servers that no URL names are started here, and stopped with it."""
     logs.configure()
     settings = Settings(data_dir=data, database_url=database_url, nats_url=nats_url, host=host, port=port, demo=demo)
-    # A batch makes thousands of short-lived objects and few cycles: looking for cycles among what the
-    # process keeps for good, every few hundred objects, is a tenth of the time of recording.
+    # A batch makes thousands of short-lived objects and few cycles: look for cycles seldom, and never among
+    # what the process keeps for good.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     try:

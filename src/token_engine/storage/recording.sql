@@ -1,6 +1,6 @@
 -- name: record
--- Messages as they were settled, and the entries that they brought. One statement, because a statement more
--- costs a small batch as much as ten messages more.
+-- Messages as they were settled, and the entries that they brought. One statement, because each statement adds
+-- to what a batch costs however small it is, and so to how long a lone message waits.
 WITH settled AS (
     INSERT INTO bank_messages AS m (id, digest, received_at, door, source, raw, raw_size, state, bank_message_id,
         refusal_code, refusal_message, refusal_field, answer, last_attempt_at)

@@ -26,7 +26,7 @@ from token_engine.telemetry.logs import logger
 _BATCH: Final = 500
 _ANSWER_SECONDS: Final = 10
 _PAUSE_SECONDS: Final = 0.05
-"""Between rounds that emptied the outbox: under load one round a commit costs more than the commit."""
+"""Between rounds that emptied the outbox: under load a round after each commit slows the commits down."""
 _IDLE_SECONDS: Final = 1.0
 """How soon events of other processes, or of a relay that died, are looked for."""
 _log = logger()
