@@ -93,29 +93,21 @@ class Consumer:
 
     async def _run(self) -> None:
         while not self._stopping:
-            try:
-                await self._turn()
-            except (NatsError, OSError) as error:
-                # What is not acknowledged comes again, and recording it again changes nothing.
-                _log.warning("NATS did not take it", stream=self._stream, reason=f"{type(error).__name__}: {error}")
-                await asyncio.sleep(1)
-
-    async def _turn(self) -> None:
-        if self._gone:
-            await self._restore()
-        await self._pull()
-        try:
-            async with asyncio.timeout(1):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        self._wake.clear()
-        if self._arrived:
-            taken, self._arrived = self._arrived[:LARGEST_BATCH], self._arrived[LARGEST_BATCH:]
-            if self._arrived:
-                self._wake.set()
+            if self._gone:
+                await self._restore()
             await self._pull()
-            await self._record(taken)
+            try:
+                async with asyncio.timeout(1):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+            self._wake.clear()
+            if self._arrived:
+                taken, self._arrived = self._arrived[:LARGEST_BATCH], self._arrived[LARGEST_BATCH:]
+                if self._arrived:
+                    self._wake.set()
+                await self._pull()
+                await self._record(taken)
 
     async def _restore(self) -> None:
         """The server has no such consumer, or none just now: make sure of it, and do not ask in a circle."""
