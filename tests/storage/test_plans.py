@@ -21,11 +21,11 @@ from token_engine.storage.migrate import migrate
 from token_engine.storage.queries import load
 
 ROAD = {
-    "entries": ["known_by_name", "known_stated", "known_of_amount", "insert_sightings"],
-    "messages": ["known"],
+    "recall": ["recall"],
+    "entries": ["known_stated", "known_of_amount", "insert_sightings"],
     "recording": ["record"],
     "positions": [
-        "numbers_of_ids", "lock", "lock_by_id", "open_discrepancies", "policies", "save", "save_breakers",
+        "numbers_of_ids", "lock", "lock_by_id", "open_discrepancies", "policies", "save_breakers",
         "insert_breaker_steps", "save_discrepancies", "insert_audit",
     ],
 }  # fmt: skip
@@ -128,7 +128,7 @@ def test_a_statement_of_the_road_looks_its_rows_up_by_index(planner: Planner, mo
 def test_an_entry_is_looked_up_by_amount_and_name_together(planner: Planner) -> None:
     conditions = [
         node["Index Cond"]
-        for node in nodes(planner.plan(load("entries").known_by_name))
+        for node in nodes(planner.plan(load("recall").recall))
         if node.get("Relation Name") == "bank_entries"
     ]
     by_name, by_amount = sorted(conditions, key=len, reverse=True)
@@ -139,9 +139,9 @@ def test_an_entry_is_looked_up_by_amount_and_name_together(planner: Planner) -> 
 def test_every_statement_of_the_road_is_on_the_list() -> None:
     """What a module of the road gains is either planned above or named here as no part of the road."""
     elsewhere = {
+        "recall": set(),
         "entries": set(),
         "recording": set(),
-        "messages": {"rejected_for_replay", "listing", "one"},
         "positions": {"all_policies", "save_policy"},
     }
     for module, names in ROAD.items():

@@ -14,7 +14,7 @@ from token_engine.cli.options import DATA, AsJson, Data, DatabaseUrl, database_o
 from token_engine.cli.session import now, show, with_database
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded, Rejected
 from token_engine.storage import messages
-from token_engine.storage.database import Database, Transaction
+from token_engine.storage.database import Database, pipelined_transaction
 from token_engine.tiers import notification
 from token_engine.tiers.delivery import Delivery, Door
 from token_engine.tiers.intake import deliveries
@@ -116,8 +116,8 @@ async def _record(database: Database, found: Sequence[Delivery], as_json: bool) 
     fine = True
     try:
         for batch in _batches(found):
-            async with connection.transaction():
-                receipts = await notification.record(Transaction(connection), batch, now())
+            async with pipelined_transaction(connection) as tx:
+                receipts = await notification.record(tx, batch, now())
             rows = [_row(d, r) for d, r in zip(batch, receipts, strict=True)]
             show(rows, _COLUMNS, as_json=as_json)
             fine &= not any(isinstance(r, Rejected) for r in receipts)

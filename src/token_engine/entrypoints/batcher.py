@@ -16,7 +16,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from token_engine.domain.receipt import Receipt
-from token_engine.storage.database import Database, Transaction
+from token_engine.storage.database import Database, pipelined_transaction
 from token_engine.telemetry import metrics
 from token_engine.telemetry.logs import logger
 from token_engine.tiers import notification
@@ -142,16 +142,9 @@ class Batcher:
     async def _try(self, batch: Sequence[Delivery]) -> list[Receipt]:
         if self._connection is None or self._connection.closed:
             self._connection = await self._database.connect_for_the_road()
-        try:
-            with metrics.COMMIT_SECONDS.time():
-                async with self._connection.transaction():
-                    receipts = await notification.record(Transaction(self._connection), batch, self._clock())
-        except BaseException:
-            # A backend that ends inside a pipeline leaves a connection that is stuck there for good and
-            # yet not `broken`; no failure is so frequent that telling them apart would pay.
-            await self._connection.close()
-            self._connection = None
-            raise
+        with metrics.COMMIT_SECONDS.time():
+            async with pipelined_transaction(self._connection) as tx:
+                receipts = await notification.record(tx, batch, self._clock())
         metrics.BATCH_SIZE.observe(len(batch))
         count(batch, receipts)
         self._committed()

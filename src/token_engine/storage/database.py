@@ -29,7 +29,7 @@ CONNECT_SECONDS: Final = 10
 
 
 class Transaction:
-    """An open transaction. Values sent in one `pipeline` share a round trip."""
+    """An open transaction."""
 
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.connection = connection
@@ -38,9 +38,24 @@ class Transaction:
         """Run one statement. Errors of psycopg pass through: the transaction is lost with them."""
         return await self.connection.execute(statement, parameters)
 
-    def pipeline(self) -> Any:
-        """Send statements without waiting for each; reading a cursor waits for what it needs."""
-        return self.connection.pipeline()
+
+@asynccontextmanager
+async def pipelined_transaction(connection: AsyncConnection[Any]) -> AsyncIterator[Transaction]:
+    """A transaction that waits for the server only where an answer is read, and at its end for the commit.
+
+    BEGIN travels with the first statements and COMMIT with the last. After any failure nothing was committed
+    (or, where the server went away, nobody can tell yet) and the connection is closed: a backend that ends
+    inside a pipeline leaves it stuck there for good and yet not `broken`, and no failure is so frequent that
+    telling them apart would pay.
+    """
+    try:
+        async with connection.pipeline():
+            await connection.execute(b"BEGIN")
+            yield Transaction(connection)
+            await connection.execute(b"COMMIT")
+    except BaseException:
+        await connection.close()
+        raise
 
 
 class Database:

@@ -19,9 +19,31 @@ from token_engine.storage.queries import load
 
 _sql = load("entries")
 
-IdentityKey = tuple[UUID, Decimal, str]
-AmountKey = tuple[UUID, Decimal, date | None, date | None]
-_IDENTITY_WIDTH, _AMOUNT_WIDTH = 3, 4
+
+class IdentityKey(NamedTuple):
+    """An entry by its name, on whatever accounts have this number."""
+
+    account_number: str
+    amount: Decimal
+    identity: str
+
+
+class AmountKey(NamedTuple):
+    """An entry by amount and dates, on whatever accounts have this number."""
+
+    account_number: str
+    amount: Decimal
+    booking_date: date | None
+    value_date: date | None
+
+
+# A known movement (account, amount, identity, occurrence) as its first message told of it and, from the
+# second kind on, as another message did: each kind, message id, two references, two dates.
+KnownRow = tuple[
+    UUID, Decimal, str, int,
+    str, str, str | None, str | None, date | None, date | None,
+    str | None, str | None, str | None, str | None, date | None, date | None,
+]  # fmt: skip
 
 
 class EntryRow(NamedTuple):
@@ -65,46 +87,38 @@ class SightingRow(NamedTuple):
     value_date: date | None
 
 
+def key_columns(kind: type[NamedTuple], keys: Collection[tuple[Any, ...]]) -> list[Column]:
+    """Keys of entries as the columns that statements take them in."""
+    return [Column(c) for c in zip(*keys, strict=True)] if keys else [Column(())] * len(kind._fields)
+
+
 async def ask_known(
-    tx: Transaction,
-    named: Collection[IdentityKey],
-    notified: Collection[AmountKey],
-    notified_bare: Collection[AmountKey],
-    stated: Collection[AmountKey],
+    tx: Transaction, notified_bare: Collection[AmountKey], stated: Collection[AmountKey]
 ) -> list[AsyncCursor[Any]]:
-    """Ask for all movements that entries to come might be; `known_from` reads the answer.
-
-    `named` are the keys of all entries, `notified` of notifications' with the servicer's reference,
-    `notified_bare` of those without, `stated` of reports'. Call under the accounts' locks.
+    """Ask for all movements that entries without a name to look them up by might be: `notified_bare` of
+    notifications without the servicer's reference, `stated` of reports. Call under the accounts' locks.
     """
-    cursors = []
-    if named:  # in one statement, since nearly every batch asks both
-        columns = [*_columns(named, _IDENTITY_WIDTH), *_columns(notified, _AMOUNT_WIDTH)]
-        cursors.append(await tx.execute(_sql.known_by_name, columns))
-    for statement, keys in ((_sql.known_stated, notified_bare), (_sql.known_of_amount, stated)):
-        if keys:
-            cursors.append(await tx.execute(statement, _columns(keys, _AMOUNT_WIDTH)))
-    return cursors
+    return [
+        await tx.execute(statement, key_columns(AmountKey, keys))
+        for statement, keys in ((_sql.known_stated, notified_bare), (_sql.known_of_amount, stated))
+        if keys
+    ]
 
 
-def _columns(keys: Collection[tuple[Any, ...]], width: int) -> list[Column]:
-    return [Column(c) for c in zip(*keys, strict=True)] if keys else [Column(())] * width
-
-
-async def known_from(cursors: Iterable[AsyncCursor[Any]]) -> KnownMovements:
+def known_from(*answers: Iterable[KnownRow]) -> KnownMovements:
     """The movements, each with all its sightings; one that several questions found is known once."""
     found: dict[tuple[UUID, Decimal, str, int], Movement] = {}
-    for cursor in cursors:
+    for rows in answers:
         fresh: dict[tuple[UUID, Decimal, str, int], Movement] = {}
-        for row in await cursor.fetchall():
+        for row in rows:
             key = row[:4]
             if key in found:
                 continue
             movement = fresh.get(key)
             if movement is None:
                 movement = fresh[key] = Movement(row[2], row[3], [Sighting(MessageKind(row[4]), *row[5:10])])
-            if row[10] is not None:
-                movement.sightings.append(Sighting(MessageKind(row[10]), *row[11:16]))
+            if row[10] is not None and row[11] is not None:
+                movement.sightings.append(Sighting(MessageKind(row[10]), row[11], *row[12:16]))
         found |= fresh
     known = KnownMovements()
     for (account, amount, _, _), movement in found.items():

@@ -1,37 +1,13 @@
--- The look-ups ask entry by entry: OFFSET 0 keeps the planner from turning them round and reading an index
--- whole, which is right on the empty table that it may have planned for, and ruinous a million entries later.
-
--- name: known_by_name
-SELECT e.account_id, e.amount, e.identity, e.occurrence,
-    e.origin, e.bank_message_id, e.servicer_reference, e.entry_reference, e.booking_date, e.value_date,
-    s.origin, s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
-FROM unnest(%s::uuid[], %s::numeric[], %s::text[]) AS k (account_id, amount, identity)
-CROSS JOIN LATERAL (
-    SELECT * FROM bank_entries e WHERE e.account_id = k.account_id AND e.amount = k.amount
-    AND e.identity = k.identity COLLATE "C"
-    OFFSET 0) e
-LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e.amount
-    AND s.entry_identity = e.identity AND s.entry_occurrence = e.occurrence
-UNION ALL
-SELECT e.account_id, e.amount, e.identity, e.occurrence,
-    e.origin, e.bank_message_id, e.servicer_reference, e.entry_reference, e.booking_date, e.value_date,
-    s.origin, s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
-FROM unnest(%s::uuid[], %s::numeric[], %s::date[], %s::date[]) AS k (account_id, amount, booking_date, value_date)
-CROSS JOIN LATERAL (
-    SELECT * FROM bank_entries e WHERE e.account_id = k.account_id AND e.amount = k.amount AND e.origin <> 'camt.054'
-    AND e.servicer_reference IS NULL
-    AND (e.booking_date = k.booking_date) IS NOT FALSE AND (e.value_date = k.value_date) IS NOT FALSE
-    OFFSET 0) e
-LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e.amount
-    AND s.entry_identity = e.identity AND s.entry_occurrence = e.occurrence
+-- OFFSET 0: see recall.sql.
 
 -- name: known_stated
 SELECT e.account_id, e.amount, e.identity, e.occurrence,
     e.origin, e.bank_message_id, e.servicer_reference, e.entry_reference, e.booking_date, e.value_date,
     s.origin, s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
-FROM unnest(%s::uuid[], %s::numeric[], %s::date[], %s::date[]) AS k (account_id, amount, booking_date, value_date)
+FROM unnest(%s::varchar[], %s::numeric[], %s::date[], %s::date[]) AS k (account_number, amount, booking_date, value_date)
+JOIN emi_accounts a ON a.account_number = k.account_number
 CROSS JOIN LATERAL (
-    SELECT * FROM bank_entries e WHERE e.account_id = k.account_id AND e.amount = k.amount AND e.origin <> 'camt.054'
+    SELECT * FROM bank_entries e WHERE e.account_id = a.id AND e.amount = k.amount AND e.origin <> 'camt.054'
     AND (e.booking_date = k.booking_date) IS NOT FALSE AND (e.value_date = k.value_date) IS NOT FALSE
     OFFSET 0) e
 LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e.amount
@@ -41,9 +17,10 @@ LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e
 SELECT e.account_id, e.amount, e.identity, e.occurrence,
     e.origin, e.bank_message_id, e.servicer_reference, e.entry_reference, e.booking_date, e.value_date,
     s.origin, s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date
-FROM unnest(%s::uuid[], %s::numeric[], %s::date[], %s::date[]) AS k (account_id, amount, booking_date, value_date)
+FROM unnest(%s::varchar[], %s::numeric[], %s::date[], %s::date[]) AS k (account_number, amount, booking_date, value_date)
+JOIN emi_accounts a ON a.account_number = k.account_number
 CROSS JOIN LATERAL (
-    SELECT * FROM bank_entries e WHERE e.account_id = k.account_id AND e.amount = k.amount
+    SELECT * FROM bank_entries e WHERE e.account_id = a.id AND e.amount = k.amount
     AND (e.booking_date = k.booking_date) IS NOT FALSE AND (e.value_date = k.value_date) IS NOT FALSE
     OFFSET 0) e
 LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e.amount

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from psycopg import AsyncCursor
 from psycopg.rows import dict_row
 
-from token_engine.storage.columns import BytesColumn
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
@@ -48,19 +45,6 @@ class MessageBook(NamedTuple):
 
     kept: dict[bytes, KnownMessage]
     fresh_ids: dict[bytes, int]
-
-
-async def ask_known(tx: Transaction, digests: Iterable[bytes]) -> AsyncCursor[Any]:
-    """Ask which of the digests are kept already, and for ids for the others; `known_from` reads the answer."""
-    return await tx.execute(_sql.known, [BytesColumn(digests)])
-
-
-async def known_from(cursor: AsyncCursor[Any]) -> MessageBook:
-    rows = await cursor.fetchall()
-    return MessageBook(
-        kept={row[0]: KnownMessage(*row[2:]) for row in rows if row[2] is not None},
-        fresh_ids={row[0]: row[1] for row in rows},
-    )
 
 
 async def rejected(tx: Transaction, *, after: int, limit: int, ids: list[int] | None = None) -> list[dict[str, Any]]:

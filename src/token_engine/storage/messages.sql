@@ -1,9 +1,3 @@
--- name: known
--- Each digest with what is kept of it, and an id to keep it under if it is new. An id not used is a gap.
-SELECT k.digest, nextval('bank_messages_id_seq'), m.id, m.state, m.answer::text
-FROM unnest(%s::bytea[]) AS k (digest)
-LEFT JOIN bank_messages m ON m.digest = k.digest
-
 -- name: rejected_for_replay
 SELECT id, raw, raw_size, received_at, door, source FROM bank_messages
 WHERE state = 'REJECTED' AND raw_size = octet_length(raw) AND id > %(after)s

@@ -14,13 +14,12 @@ from token_engine.domain.account import Account, OpenDiscrepancy
 from token_engine.domain.backing import Level, Policy
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.entry import ReversalSign
-from token_engine.domain.standing import Discrepancy, Standing
-from token_engine.storage.columns import Column, JsonColumn
+from token_engine.domain.standing import Discrepancy
+from token_engine.storage.columns import Column
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("positions")
-_SAVED_COLUMNS = 6
 
 
 class StepRow(NamedTuple):
@@ -67,9 +66,17 @@ class Locked(NamedTuple):
     policies_exist: bool
 
 
-async def lock_numbers(tx: Transaction, numbers: Iterable[str]) -> Locked:
-    """Lock the accounts with these numbers, in order of id: no two batches wait for each other."""
-    rows = await (await tx.execute(_sql.lock, [Column(numbers)])).fetchall()
+async def ask_lock(tx: Transaction, numbers: Iterable[str]) -> AsyncCursor[Any]:
+    """Lock the accounts with these numbers, in order of id: no two batches wait for each other.
+
+    `locked_from` reads the answer.
+    """
+    return await tx.execute(_sql.lock, [Column(numbers)])
+
+
+async def locked_from(cursor: AsyncCursor[Any]) -> Locked:
+    """The accounts that are locked now."""
+    rows = await cursor.fetchall()
     return Locked([_account(row[:-1]) for row in rows], any(row[-1] for row in rows))
 
 
@@ -93,29 +100,21 @@ def _account(row: Sequence[Any]) -> Account:
     )
 
 
-async def ask_open_discrepancies(tx: Transaction, ids: Iterable[UUID]) -> AsyncCursor[Any]:
-    """Ask for the open break of each account; `open_discrepancies_from` reads the answer.
-
-    Asked after the locks are held: what the locking statement itself joins is as old as its snapshot.
-    """
-    return await tx.execute(_sql.open_discrepancies, [Column(ids)])
-
-
-async def open_discrepancies_from(cursor: AsyncCursor[Any]) -> dict[UUID, OpenDiscrepancy]:
-    """Open breaks by account."""
+async def open_discrepancies(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, OpenDiscrepancy]:
+    """The open break of each account that has one. Call under the accounts' locks."""
+    cursor = await tx.execute(_sql.open_discrepancies, [Column(ids)])
     return {row[0]: OpenDiscrepancy(row[1], Level(row[2])) for row in await cursor.fetchall()}
 
 
-async def ask_policies(tx: Transaction, accounts: Iterable[Account]) -> AsyncCursor[Any]:
-    """Ask for the policies that may apply to the accounts; `policies_from` reads the answer."""
+async def policies_of(tx: Transaction, accounts: Iterable[Account]) -> dict[str, Policy]:
+    """The policies that may apply to the accounts, by scope: 'global', a currency, or an account's id."""
     scopes = {"global"}
     for account in accounts:
         scopes |= {account.currency, str(account.id)}
-    return await tx.execute(_sql.policies, [Column(sorted(scopes))])
+    return await _policies_from(await tx.execute(_sql.policies, [Column(sorted(scopes))]))
 
 
-async def policies_from(cursor: AsyncCursor[Any]) -> dict[str, Policy]:
-    """Policies by scope: 'global', a currency, or an account's id."""
+async def _policies_from(cursor: AsyncCursor[Any]) -> dict[str, Policy]:
     return {
         row[0]: Policy(
             ok_percent=row[1], minor_percent=row[2], significant_percent=row[3], shortfall_tolerance=row[4],
@@ -123,28 +122,6 @@ async def policies_from(cursor: AsyncCursor[Any]) -> dict[str, Policy]:
         )
         for row in await cursor.fetchall()
     }  # fmt: skip
-
-
-async def save(tx: Transaction, standings: Sequence[Standing], events: Sequence[EventRow]) -> None:
-    """Write positions and verdicts of judged accounts, and put the events into the outbox."""
-    rows = [
-        (
-            s.account.id,
-            s.bank,
-            s.bank - s.account.ledger,
-            s.level.value.upper(),
-            s.evidence.source_system,
-            s.evidence.at if s.evidence.fresh else None,
-        )
-        for s in standings
-        if s.level is not None and s.evidence is not None
-    ]
-    event_ids, subjects, payloads = zip(*events, strict=True) if events else ((), (), ())
-    positions = zip(*rows, strict=True) if rows else [()] * _SAVED_COLUMNS
-    await tx.execute(
-        _sql.save,
-        [Column(event_ids), Column(subjects), JsonColumn(payloads), *(Column(c) for c in positions)],
-    )
 
 
 async def save_breakers(tx: Transaction, states: Sequence[tuple[UUID, str]], steps: Sequence[StepRow]) -> None:
@@ -170,7 +147,7 @@ async def append_audit(tx: Transaction, rows: Sequence[AuditRow]) -> None:
 
 async def all_policies(tx: Transaction) -> dict[str, Policy]:
     """Every policy there is, by scope."""
-    return await policies_from(await tx.execute(_sql.all_policies))
+    return await _policies_from(await tx.execute(_sql.all_policies))
 
 
 async def save_policy(tx: Transaction, scope: str, policy: Policy) -> None:

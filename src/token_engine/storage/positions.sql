@@ -27,19 +27,6 @@ SELECT scope, ok_percent, minor_percent, significant_percent, shortfall_toleranc
     significant_cap, stale_after
 FROM threshold_policies WHERE scope = ANY (%s::varchar[])
 
--- name: save
-WITH announced AS (
-    INSERT INTO outbox (event_id, subject, payload)
-    SELECT * FROM unnest(%s::varchar[], %s::varchar[], %s::text[])
-)
-UPDATE emi_accounts a SET
-    bank_reported_balance = k.bank, reconciliation_difference = k.difference, reconciliation_status = k.status,
-    reconciliation_source = CASE WHEN k.at IS NULL THEN a.reconciliation_source ELSE k.source END,
-    last_reconciliation_at = coalesce(k.at, a.last_reconciliation_at)
-FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[], %s::timestamptz[])
-    AS k (id, bank, difference, status, source, at)
-WHERE a.id = k.id
-
 -- name: save_breakers
 UPDATE emi_accounts a SET metadata = a.metadata
     || jsonb_build_object('circuit_breaker_active', k.state = 'open', 'payouts_suspended', k.state <> 'closed')

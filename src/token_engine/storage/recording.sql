@@ -1,6 +1,6 @@
 -- name: record
--- Messages as they were settled, and the entries that they brought. One statement, because each statement adds
--- to what a batch costs however small it is, and so to how long a lone message waits.
+-- Messages as they were settled, events, accounts as they stand now, and new entries. One statement, because each
+-- adds to what a batch costs however small it is, and so to how long a lone message waits.
 WITH settled AS (
     INSERT INTO bank_messages AS m (id, digest, received_at, door, source, raw, raw_size, state, bank_message_id,
         refusal_code, refusal_message, refusal_field, answer, last_attempt_at)
@@ -12,6 +12,17 @@ WITH settled AS (
         refusal_message = excluded.refusal_message, refusal_field = excluded.refusal_field,
         answer = excluded.answer, attempts = m.attempts + 1, last_attempt_at = excluded.last_attempt_at
     WHERE m.state = 'REJECTED'
+), announced AS (
+    INSERT INTO outbox (event_id, subject, payload)
+    SELECT * FROM unnest(%s::varchar[], %s::varchar[], %s::text[])
+), judged AS (
+    UPDATE emi_accounts a SET
+        bank_reported_balance = k.bank, reconciliation_difference = k.difference, reconciliation_status = k.status,
+        reconciliation_source = CASE WHEN k.at IS NULL THEN a.reconciliation_source ELSE k.source END,
+        last_reconciliation_at = coalesce(k.at, a.last_reconciliation_at)
+    FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[], %s::timestamptz[])
+        AS k (id, bank, difference, status, source, at)
+    WHERE a.id = k.id
 )
 INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
     position_change, booking_date, value_date, servicer_reference, entry_reference, end_to_end_id, uetr,

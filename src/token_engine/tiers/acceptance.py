@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -42,15 +42,10 @@ class Directory:
     """The accounts that a batch of messages may concern, found as messages name them."""
 
     def __init__(self, accounts: Sequence[Account], numbers_of_ids: Mapping[UUID, str]) -> None:
-        self.accounts = accounts
         self._by_number: dict[str, list[Account]] = {}
         for account in accounts:
             self._by_number.setdefault(account.number, []).append(account)
         self._numbers_of_ids = numbers_of_ids
-
-    def map(self, change: Callable[[Account], Account]) -> Directory:
-        """The same directory of changed accounts."""
-        return Directory([change(a) for a in self.accounts], self._numbers_of_ids)
 
     def candidates(self, heading: Heading) -> Sequence[Account]:
         """The accounts under the number, or the id, that a message names: one for each currency."""

@@ -70,7 +70,7 @@ async def create(tx: Transaction, wanted: NewAccount, actor: str, now: datetime)
         as_of = wanted.as_of or now
         await accounts.open_position(tx, key, bank_balance, as_of, actor)
         [account] = await positions.lock_ids(tx, [key])
-        policies = await positions.policies_from(await positions.ask_policies(tx, [account]))
+        policies = await positions.policies_of(tx, [account])
         standing = changes.standing(msgspec.structs.replace(account, policy=_policy(policies, account.currency)))
         evidence = Evidence("opening", "OPENING", f"opening balance of {number}"[:100], now)
         judgement, moved = standing.take(Decimal(0), 0, evidence, uuid4)

@@ -12,8 +12,10 @@ import msgspec
 from token_engine.domain.account import Account
 from token_engine.domain.receipt import Judgement
 from token_engine.domain.standing import BreakerStep, Discrepancy, Evidence, Standing
-from token_engine.storage import positions
+from token_engine.storage import positions, recording
 from token_engine.storage.database import Transaction
+from token_engine.storage.entries import EntryRow
+from token_engine.storage.messages import Settled
 from token_engine.storage.positions import AuditRow, EventRow, StepRow
 from token_engine.tiers import events
 
@@ -72,12 +74,17 @@ class Changes:
         """Append to the audit log."""
         self._audit.append(AuditRow(self._now, actor, action, account_id, kept_as, _encode(details).decode()))
 
-    async def write(self, tx: Transaction) -> None:
-        """Send all rows; call inside a pipeline to share its round trip."""
+    def take_events(self) -> list[EventRow]:
+        """The events so far, for a caller that writes them itself."""
+        taken, self._events = self._events, []
+        return taken
+
+    async def write(self, tx: Transaction, settled: Sequence[Settled] = (), entries: Sequence[EntryRow] = ()) -> None:
+        """Send all that was collected, with messages and entries that it came of."""
         standings = list(self._standings.values())
         discrepancies = [d for s in standings for d in s.discrepancies.values()]
         self._note_discrepancies(standings)
-        await positions.save(tx, standings, self._events)
+        await recording.record(tx, settled, entries, self._events, standings)
         if self._steps:
             # Also one that is back where it was: alone, each message would have written its flags.
             stepped = {step.account_id for step in self._steps}

@@ -150,13 +150,21 @@ class Decision:
         self._changes.note("message_rejected", None, kept_as, {"code": refusal.code, "field": refusal.field})
         return Rejected(kept_as, message_id, refusal)
 
+    @property
+    def unwritten(self) -> int:
+        """How many settled messages are not sent yet."""
+        return len(self._settled)
+
+    async def write_part(self, tx: Transaction) -> None:
+        """Send what the messages settled since the last part add: rows that nothing later changes."""
+        await recording.record(tx, self._settled, self._entries, self._changes.take_events())
+        self._settled, self._entries = [], []
+
     async def write(self, tx: Transaction) -> None:
-        """All rows of the batch, in one round trip."""
-        async with tx.pipeline():
-            await recording.record(tx, self._settled, self._entries)
-            if self._sightings:
-                await entries.insert_sightings(tx, self._sightings)
-            await self._changes.write(tx)
+        """Send all that is not sent yet, and what all messages together come to."""
+        await self._changes.write(tx, self._settled, self._entries)
+        if self._sightings:
+            await entries.insert_sightings(tx, self._sightings)
 
 
 class _Answer(msgspec.Struct, frozen=True):

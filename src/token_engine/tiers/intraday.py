@@ -43,8 +43,8 @@ async def review(tx: Transaction, ids: Sequence[UUID], now: datetime) -> list[di
         return []
     changes = Changes(now)
     locked = await positions.lock_ids(tx, ids)
-    open_breaks = await positions.open_discrepancies_from(await positions.ask_open_discrepancies(tx, ids))
-    policies = await positions.policies_from(await positions.ask_policies(tx, locked))
+    open_breaks = await positions.open_discrepancies(tx, ids)
+    policies = await positions.policies_of(tx, locked)
     results = []
     for account in locked:
         policy = policies.get(str(account.id)) or policies.get(account.currency) or policies.get("global")

@@ -1,6 +1,6 @@
 """Tier 1: take in notifications (camt.054) and account reports (camt.052), a batch in one transaction.
 
-    read (pure) → lock positions in sorted order → look up what is known → decide (pure, message by
+    read (pure) → lock positions in sorted order and look up what is known → decide (pure, message by
     message) → write everything → the caller commits, then acknowledges.
 
 A batch of n does exactly what n batches of one would do: each message sees what those before it did.
@@ -9,21 +9,21 @@ A batch of n does exactly what n batches of one would do: each message sees what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from msgspec import structs
 
 from token_engine.domain.account import Account
 from token_engine.domain.backing import DEFAULT_POLICY
-from token_engine.domain.known import KnownMovements
 from token_engine.domain.notification import MessageKind, Notification
 from token_engine.domain.pairing import identity, sighting
 from token_engine.domain.receipt import Receipt
 from token_engine.domain.refusal import Refusal
 from token_engine.iso20022.reader import read_message
-from token_engine.storage import entries, messages, positions
+from token_engine.storage import entries, positions, recall
 from token_engine.storage.database import Transaction
 from token_engine.storage.entries import AmountKey, IdentityKey
 from token_engine.tiers.acceptance import Directory, as_account_id
@@ -31,6 +31,8 @@ from token_engine.tiers.decision import Decision
 from token_engine.tiers.delivery import Delivery
 
 _LARGE: Final = 256 * 1024
+_PART: Final = 250
+"""Messages decided before they are sent: PostgreSQL writes one part while the next is decided."""
 Reading = tuple[Notification, ...] | Refusal
 
 
@@ -41,9 +43,12 @@ async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime) -> l
     an exception means that the whole batch was lost and may be tried again.
     """
     readings = [d.refused or await _read(d) for d in batch]
-    directory, policies_exist = await _lock(tx, readings)
-    decision = await _load(tx, batch, readings, directory, policies_exist, now)
-    receipts = [decision.settle(d, reading) for d, reading in zip(batch, readings, strict=True)]
+    decision = await _load(tx, batch, readings, now)
+    receipts: list[Receipt] = []
+    for delivery, reading in zip(batch, readings, strict=True):
+        if decision.unwritten == _PART:
+            await decision.write_part(tx)
+        receipts.append(decision.settle(delivery, reading))
     await decision.write(tx)
     return receipts
 
@@ -55,52 +60,39 @@ async def _read(delivery: Delivery) -> Reading:
     return await asyncio.to_thread(read_message, delivery.raw)
 
 
-async def _lock(tx: Transaction, readings: Sequence[Reading]) -> tuple[Directory, bool]:
-    """Lock every account that the batch names, so that nothing known of them changes under us.
-
-    Also whether there are policies to ask for: most installations keep to the specification's bounds.
+async def _load(tx: Transaction, batch: Sequence[Delivery], readings: Sequence[Reading], now: datetime) -> Decision:
+    """Lock every account that the batch names, so that nothing known of them changes under us, and look up
+    all that deciding needs: in one round trip, each look-up a statement after the lock, which sees what the
+    lock waited for.
     """
     names = {n.heading.account_number for r in readings if not isinstance(r, Refusal) for n in r}
-    if not names:
-        return Directory([], {}), False
     ids = [key for name in names if (key := as_account_id(name)) is not None]
     numbers_of_ids = await positions.numbers_of(tx, ids) if ids else {}
-    locked = await positions.lock_numbers(tx, names | set(numbers_of_ids.values()))
-    return Directory(locked.accounts, numbers_of_ids), locked.policies_exist
+    numbers = names | set(numbers_of_ids.values())
+    keys = _Keys(readings, numbers_of_ids)
+    lock = await positions.ask_lock(tx, numbers)
+    asked = await recall.ask(tx, dict.fromkeys(d.digest for d in batch), keys.named, keys.notified, numbers)
+    bare = await entries.ask_known(tx, keys.notified_bare, keys.stated)
 
-
-async def _load(
-    tx: Transaction,
-    batch: Sequence[Delivery],
-    readings: Sequence[Reading],
-    directory: Directory,
-    policies_exist: bool,
-    now: datetime,
-) -> Decision:
-    """Look up, in one round trip and under the locks, all that deciding needs."""
-    keys = _Keys(readings, directory)
-    async with tx.pipeline():
-        kept = await messages.ask_known(tx, dict.fromkeys(d.digest for d in batch))
-        movements = await entries.ask_known(tx, keys.named, keys.notified, keys.notified_bare, keys.stated)
-        breaks = await positions.ask_open_discrepancies(tx, [a.id for a in directory.accounts])
-        policies = await positions.ask_policies(tx, directory.accounts) if policies_exist else None
-        book = await messages.known_from(kept)
-        known_movements = await entries.known_from(movements) if movements else KnownMovements()
-        open_breaks = await positions.open_discrepancies_from(breaks)
-        policy_of = await positions.policies_from(policies) if policies else {}
+    locked = await positions.locked_from(lock)
+    recalled = await recall.answer_from(asked)
+    movements = entries.known_from(recalled.movements, *[await cursor.fetchall() for cursor in bare])
+    # Most installations keep to the specification's bounds, and have none to ask for.
+    policy_of = await positions.policies_of(tx, locked.accounts) if locked.policies_exist else {}
     fallback = policy_of.get("global", DEFAULT_POLICY)
 
     def complete(account: Account) -> Account:
         policy = policy_of.get(str(account.id)) or policy_of.get(account.currency) or fallback
-        return structs.replace(account, policy=policy, open_discrepancy=open_breaks.get(account.id))
+        return structs.replace(account, policy=policy, open_discrepancy=recalled.open_breaks.get(account.id))
 
-    return Decision(directory.map(complete), book, known_movements, now)
+    directory = Directory([complete(a) for a in locked.accounts], numbers_of_ids)
+    return Decision(directory, recalled.book, movements, now)
 
 
 class _Keys:
-    """What to ask the database for: the names and amounts of the entries to come."""
+    """What to ask the database for: the names and amounts of the entries to come, by account number."""
 
-    def __init__(self, readings: Sequence[Reading], directory: Directory) -> None:
+    def __init__(self, readings: Sequence[Reading], numbers_of_ids: Mapping[UUID, str]) -> None:
         self.named: set[IdentityKey] = set()
         self.notified: set[AmountKey] = set()
         self.notified_bare: set[AmountKey] = set()
@@ -109,16 +101,18 @@ class _Keys:
             if isinstance(reading, Refusal):
                 continue
             for notification in reading:
-                for account in directory.candidates(notification.heading):
-                    self._add(account, notification)
+                name = notification.heading.account_number
+                self._add(name, notification)
+                if (key := as_account_id(name)) is not None and key in numbers_of_ids:
+                    self._add(numbers_of_ids[key], notification)
 
-    def _add(self, account: Account, notification: Notification) -> None:
+    def _add(self, number: str, notification: Notification) -> None:
         heading = notification.heading
         for entry in notification.entries:
-            amount = (account.id, entry.amount, entry.booking_date, entry.value_date)
+            amount = AmountKey(number, entry.amount, entry.booking_date, entry.value_date)
             # By name in any case: a new entry is numbered among all that have its name, whatever their dates.
             seen = sighting(entry, heading.kind, heading.message_id)
-            self.named.add((account.id, entry.amount, identity(entry, seen)))
+            self.named.add(IdentityKey(number, entry.amount, identity(entry, seen)))
             if heading.kind is not MessageKind.NOTIFICATION:
                 self.stated.add(amount)
             elif seen.servicer_reference:

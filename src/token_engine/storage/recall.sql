@@ -1,0 +1,42 @@
+-- The look-ups ask entry by entry: OFFSET 0 keeps the planner from turning them round and reading an index
+-- whole, which is right on the empty table that it may have planned for, and ruinous a million entries later.
+
+-- name: recall
+-- All that deciding a batch nearly always needs, in one statement: each one more would make a lone message wait
+-- longer. Three lists as JSON, so that one row holds them: each digest with what is kept of it and an id to keep
+-- it under if it is new (an id not used is a gap); movements that entries to come might be, by name, or told of
+-- by a report only; the open break of each account.
+SELECT json_build_array((
+    SELECT json_agg(json_build_array(encode(k.digest, 'hex'), nextval('bank_messages_id_seq'), m.id, m.state,
+        m.answer::text))
+    FROM unnest(%s::bytea[]) AS k (digest) LEFT JOIN bank_messages m ON m.digest = k.digest
+), (
+    SELECT json_agg(json_build_array(e.account_id, e.amount::text, e.identity, e.occurrence, e.origin,
+        e.bank_message_id, e.servicer_reference, e.entry_reference, e.booking_date, e.value_date, s.origin,
+        s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date))
+    FROM (
+        SELECT e.* FROM unnest(%s::varchar[], %s::numeric[], %s::text[]) AS k (account_number, amount, identity)
+        JOIN emi_accounts a ON a.account_number = k.account_number
+        CROSS JOIN LATERAL (
+            SELECT * FROM bank_entries e WHERE e.account_id = a.id AND e.amount = k.amount
+            AND e.identity = k.identity COLLATE "C"
+            OFFSET 0) e
+        UNION ALL
+        SELECT e.*
+        FROM unnest(%s::varchar[], %s::numeric[], %s::date[], %s::date[])
+            AS k (account_number, amount, booking_date, value_date)
+        JOIN emi_accounts a ON a.account_number = k.account_number
+        CROSS JOIN LATERAL (
+            SELECT * FROM bank_entries e WHERE e.account_id = a.id AND e.amount = k.amount
+            AND e.origin <> 'camt.054' AND e.servicer_reference IS NULL
+            AND (e.booking_date = k.booking_date) IS NOT FALSE AND (e.value_date = k.value_date) IS NOT FALSE
+            OFFSET 0) e
+    ) e
+    LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e.amount
+        AND s.entry_identity = e.identity AND s.entry_occurrence = e.occurrence
+), (
+    SELECT json_agg(json_build_array(d.account_id, d.id, d.severity))
+    FROM emi_accounts a JOIN reconciliation_discrepancies d ON d.account_id = a.id
+        AND d.discrepancy_type = 'BALANCE_MISMATCH' AND d.status = 'OPEN'
+    WHERE a.account_number = ANY (%s::varchar[])
+))::text
