@@ -35,12 +35,13 @@ class Wire:
         while not self._line().startswith(b"PONG"):
             pass
 
-    def publish(self, subject: str, body: bytes, reply: str = "") -> None:
-        self.socket.sendall(_pub(subject, body, reply))
-
     def received(self) -> list[tuple[str, bytes]]:
         """Subject and body of the messages at hand, after one read."""
-        data = self._unread + self._read()
+        return self.messages(self.read())
+
+    def messages(self, data: bytes) -> list[tuple[str, bytes]]:
+        """Subject and body of the messages that `data`, the next that was read, completes."""
+        data = self._unread + data
         found, at = [], 0
         while (end := data.find(b"\r\n", at)) >= 0:
             line, after = data[at:end], end + 2
@@ -57,7 +58,8 @@ class Wire:
         self._unread = data[at:]
         return found
 
-    def _read(self) -> bytes:
+    def read(self) -> bytes:
+        """What there is to read, not looked at. Raises ConnectionError at the end."""
         data = self.socket.recv(1 << 18)
         if not data:
             raise ConnectionError("NATS closed the connection")
@@ -65,12 +67,13 @@ class Wire:
 
     def _line(self) -> bytes:
         while b"\r\n" not in self._unread:
-            self._unread += self._read()
+            self._unread += self.read()
         line, _, self._unread = self._unread.partition(b"\r\n")
         return line
 
 
-def _pub(subject: str, body: bytes, reply: str = "") -> bytes:
+def publication(subject: str, body: bytes, reply: str = "") -> bytes:
+    """The command that publishes `body`."""
     return b"PUB %s %d\r\n%s\r\n" % (f"{subject} {reply}".strip().encode(), len(body), body)
 
 
@@ -84,8 +87,8 @@ def fill(url: str, subject: str, bodies: Iterable[bytes]) -> None:
         waiting, sent = iter(bodies), 0
         while chunk := list(islice(waiting, _CHUNK)):
             sent += len(chunk)
-            parts = [_pub(subject, one) for one in chunk[:-1]]
-            wire.socket.sendall(b"".join([*parts, _pub(subject, chunk[-1], "_INBOX.fill")]))
+            parts = [publication(subject, one) for one in chunk[:-1]]
+            wire.socket.sendall(b"".join([*parts, publication(subject, chunk[-1], "_INBOX.fill")]))
             while not (answers := wire.received()):
                 pass
             answer = json.loads(answers[0][1])

@@ -33,7 +33,7 @@ def test_the_specifications_example_is_recorded_and_answered_as_it_says(bench: B
         )
         assert isinstance(receipt, Recorded)
         [judgement] = receipt.judgements
-        assert judgement.account_id == str(account)
+        assert judgement.account_id == account
         assert (judgement.ledger_balance, judgement.bank_balance) == ("5100000.00", "5100000.00")
         assert (judgement.difference, judgement.threshold_level) == ("0.00", "Ok")
         assert judgement.action_taken == "No action required"
@@ -173,7 +173,7 @@ def test_one_message_moves_several_accounts_and_says_where_each_stands(bench: Be
         )
         assert isinstance(receipt, Recorded)
         said = [(j.account_id, j.bank_balance, j.entries_recorded) for j in receipt.judgements]
-        assert said == [(str(dollars), "5.00", 1), (str(dirhams), "10.00", 1), (str(dirhams), "9.00", 2)]
+        assert said == [(dollars, "5.00", 1), (dirhams, "10.00", 1), (dirhams, "9.00", 2)]
 
     bench.void(story)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 
 from token_engine.domain.backing import Level
@@ -16,7 +18,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     `difference` is bank − ledger: positive is excess, negative is shortfall.
     """
 
-    account_id: str
+    account_id: UUID
     account_number: str
     currency: str
     ledger_balance: str

@@ -93,7 +93,7 @@ class Standing:
         account = self.account
         level = self.level or judge(account.ledger, self.bank, account.policy)
         return Judgement(
-            account_id=str(account.id),
+            account_id=account.id,
             account_number=account.number,
             currency=account.currency,
             ledger_balance=in_currency(account.ledger, account.currency),

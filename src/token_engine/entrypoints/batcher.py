@@ -162,6 +162,7 @@ def count(batch: Sequence[Delivery], receipts: Sequence[Receipt]) -> None:
             for judgement in receipt.judgements:  # type: ignore[union-attr]
                 checks["ok" if judgement.threshold_level == "Ok" else "mismatch"] += 1
     for (door, name), number in totals.items():
-        metrics.MESSAGES.labels(door=door, receipt=name).inc(number)
+        metrics.MESSAGES.labels(door, name).inc(number)
     for status, number in checks.items():
-        metrics.CHECKS.labels(tier="tier1", status=status).inc(number)
+        if number:
+            metrics.CHECKS.labels("tier1", status).inc(number)

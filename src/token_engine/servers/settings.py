@@ -18,6 +18,7 @@ _TEXT: Final = """\
 listen_addresses = '127.0.0.1'
 port = {port}
 unix_socket_directories = ''
+update_process_title = off
 max_connections = 100
 password_encryption = 'scram-sha-256'
 

@@ -97,4 +97,7 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("PG", "LC_", "NATS_")) and name not in ("LANG", "LANGUAGE", "TZ")
     }
-    return kept | {"LC_ALL": "C"}
+    # nats-server takes every core it is given to look for work, also where two cores are all there is for it,
+    # PostgreSQL and the engine: half of them is plenty for what passes here.
+    half = max(1, (os.cpu_count() or 1) // 2)
+    return {"GOMAXPROCS": str(half)} | kept | {"LC_ALL": "C"}
