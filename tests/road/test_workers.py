@@ -20,8 +20,9 @@ from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded, Reje
 from token_engine.domain.refusal import Refusal
 from token_engine.entrypoints.batcher import Batcher, UnavailableError, UnforeseenError
 from token_engine.iso20022.reader import read_message
-from token_engine.storage.database import Database
+from token_engine.storage.database import Database, Transaction
 from token_engine.tiers import notification
+from token_engine.tiers.decision import Decision
 from token_engine.tiers.delivery import Delivery
 
 NUMBERS = [f"ACC-{n}" for n in range(6)]
@@ -272,5 +273,37 @@ def test_a_rolled_back_batch_leaves_nothing_and_can_be_taken_again(migrated: str
     async def nothing(road: Road) -> None:
         for table in ("bank_messages", "bank_entries", "circuit_breaker_steps", "reconciliation_discrepancies"):
             assert (await road.row(f"SELECT count(*) AS n FROM {table}"))["n"] == 0
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("where", ["the engine", "the database"])
+def test_a_batch_that_fails_after_its_first_part_was_sent_leaves_nothing_of_it(
+    migrated: str, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """A part is with PostgreSQL before the rest is decided; it must not be committed without the rest."""
+    deliveries = [came(note(f"M{n}", number="ACC", reference=f"R{n}")) for n in range(5)]
+    monkeypatch.setattr(notification, "PART", 2)
+    write, failing = Decision.write, asyncio.Event()
+
+    async def fail(decision: Decision, tx: Transaction) -> None:
+        if failing.is_set():
+            if where == "the engine":
+                raise RuntimeError("between two parts")
+            await tx.execute(b"SELECT 1 / 0")
+        await write(decision, tx)
+
+    monkeypatch.setattr(Decision, "write", fail)
+
+    async def story() -> None:
+        await stage(migrated, ["ACC"])
+        async with batching(migrated) as [batcher], road_on(migrated) as road:
+            failing.set()
+            assert {type(o) for o in await handed_in(batcher, deliveries)} == {UnforeseenError}
+            assert (await road.row("SELECT count(*) AS n FROM bank_messages"))["n"] == 0
+            assert (await road.row("SELECT count(*) AS n FROM bank_entries"))["n"] == 0
+            failing.clear()
+            assert words(await handed_in(batcher, deliveries)) == ["Recorded"] * 5
+        await check(migrated, {"ACC": Decimal(1_000_050)})
 
     asyncio.run(story())

@@ -31,7 +31,7 @@ from token_engine.tiers.decision import Decision
 from token_engine.tiers.delivery import Delivery
 
 _LARGE: Final = 256 * 1024
-_PART: Final = 250
+PART: Final = 250
 """Messages decided before they are sent: PostgreSQL writes one part while the next is decided."""
 Reading = tuple[Notification, ...] | Refusal
 
@@ -46,7 +46,7 @@ async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime) -> l
     decision = await _load(tx, batch, readings, now)
     receipts: list[Receipt] = []
     for delivery, reading in zip(batch, readings, strict=True):
-        if decision.unwritten == _PART:
+        if decision.unwritten == PART:
             await decision.write_part(tx)
         receipts.append(decision.settle(delivery, reading))
     await decision.write(tx)
