@@ -138,8 +138,9 @@ class Consumer:
         while any(isinstance(o, UnavailableError) for o in outcomes) and not self._stopping:
             # No redelivery would help while the database is away: keep the messages ours and wait.
             await asyncio.sleep(1)
-            for message in taken:
-                await message.in_progress()
+            if self._client.is_connected:  # else they would pile up until nats-py takes no more
+                for message in taken:
+                    await message.in_progress()
             outcomes = await self._batcher.submit(flat)
         rest = iter(outcomes)
         for message, parcel in zip(taken, parcels, strict=True):
