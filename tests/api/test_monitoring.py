@@ -293,6 +293,13 @@ def test_pages_need_no_other_host(pair: Pair, path: str) -> None:
         assert pair.first.http.get(link).status_code == 200, link
 
 
+@pytest.mark.parametrize("path", ["/", HEALTH])
+def test_who_only_asks_whether_it_answers_gets_no_body(pair: Pair, path: str) -> None:
+    """HEAD: what load balancers and `curl -I` send."""
+    answer, whole = pair.first.http.head(path), pair.first.http.get(path)
+    assert (answer.status_code, answer.content) == (whole.status_code, b"")
+
+
 def test_the_logs_hold_no_traceback(pair: Pair) -> None:
     for engine in pair:
         assert "Traceback" not in engine.log

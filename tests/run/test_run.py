@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,10 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nats
 import psutil
 import pytest
 
 from engine import COMMAND, READY, V1, Engine, environment, notification, run_command, wait_for
+from token_engine.servers import EmbeddedNats
 from token_engine.servers import port as ports
 
 STARTED = """INFO Starting Token Engine on port {port}
@@ -268,6 +271,31 @@ def test_servers_that_cannot_be_reached(tmp_path: Path, database: str) -> None:
         assert told.startswith(f"ERROR {subjects[what]} cannot be used: "), told
         assert "\n" not in told
         assert "hidden" not in told
+
+
+def test_a_stream_that_holds_the_events_subjects_is_named(tmp_path: Path, database: str) -> None:
+    async def claim(url: str) -> None:
+        client = await nats.connect(url)
+        await client.jetstream().add_stream(name="THEIRS", subjects=["reconciliation.tier1.ok"])
+        await client.close()
+
+    bus = EmbeddedNats(tmp_path / "nats", preferred_port=None)
+    try:
+        asyncio.run(claim(bus.start(print)))
+        flags = ["--database-url", database, "--nats-url", bus.url, "--port", str(ports.choose([]))]
+        done = run_command("run", "--data", tmp_path / "data", *flags, seconds=20)
+    finally:
+        bus.stop()
+    assert done.returncode == 1
+    assert b"another stream holds subjects of reconciliation.>" in done.stderr
+
+
+def test_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run_command("run", "--data", tmp_path / "file" / "data", "--port", str(ports.choose([])), seconds=20)
+    assert done.returncode == 1
+    assert b"NATS" not in done.stdout + done.stderr
+    assert str(tmp_path / "file").encode() in done.stderr
 
 
 def test_a_nats_server_that_goes_away_for_good(tmp_path: Path, database: str) -> None:

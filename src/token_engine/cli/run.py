@@ -44,8 +44,10 @@ def run(
         _fail(str(error))
     except (psycopg.OperationalError, psycopg.ProgrammingError, psycopg_pool.PoolTimeout) as error:
         _fail(f"The database cannot be used: {' '.join(str(error).split())}")
-    except (nats.errors.Error, OSError) as error:
+    except nats.errors.Error as error:
         _fail(f"NATS cannot be used: {type(error).__name__} {error}".strip())
+    except OSError as error:
+        _fail(str(error))
 
 
 def _fail(message: str) -> None:

@@ -90,6 +90,7 @@ def _tiers(app: FastAPI, rooms: Rooms) -> None:
         """How many accounts are backed."""
         return await questions.summary(rooms)
 
+    @app.head(f"{_PREFIX}/health", include_in_schema=False)
     @app.get(f"{_PREFIX}/health", tags=["monitoring"])
     async def health() -> Response:
         """200 HEALTHY or WARNING; 503 CRITICAL while a circuit breaker is open."""
@@ -100,6 +101,7 @@ def _tiers(app: FastAPI, rooms: Rooms) -> None:
         """Prometheus metrics: this process's counters, and the state as the database has it."""
         return await questions.scrape(rooms)
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def overview() -> Response:
         return await page(rooms)

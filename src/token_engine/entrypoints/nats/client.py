@@ -8,6 +8,7 @@ from collections.abc import Callable
 import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import NoServersError
 
 from token_engine.telemetry.logs import logger
 
@@ -31,9 +32,12 @@ async def connect(url: str, reconnected: Callable[[], None]) -> Client:
     async def on_error(error: Exception) -> None:
         _log.warning("NATS", error=f"{type(error).__name__}: {error}".strip())
 
-    first = await nats.connect(
-        url, connect_timeout=5, max_reconnect_attempts=3, allow_reconnect=False, error_cb=_told_by_the_exception
-    )
+    try:
+        first = await nats.connect(
+            url, connect_timeout=5, max_reconnect_attempts=3, allow_reconnect=False, error_cb=_told_by_the_exception
+        )
+    except OSError as error:
+        raise NoServersError from error
     await first.close()
     client = Client()
     await client.connect(

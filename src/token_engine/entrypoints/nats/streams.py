@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -14,7 +15,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import NotFoundError
+from nats.js.errors import BadRequestError, NotFoundError
 
 NOTIFICATIONS_STREAM: Final = "BANK_NOTIFICATIONS"
 EVENTS_STREAM: Final = "TOKEN_ENGINE_EVENTS"
@@ -30,7 +31,12 @@ NOTIFICATION_SUBJECTS: Final = (
 """DelTran's subjects, and our own for a bank's messages as they are (XML, JSON or bundles)."""
 
 _DAY: Final = 24 * 3600
+_SUBJECTS_OVERLAP: Final = 10065  # JetStream's JSStreamSubjectOverlapErr
 ACK_WAIT_SECONDS: Final = 60
+
+
+class SubjectsTakenError(NatsError):
+    """Somebody else's stream holds subjects that the engine's events leave on."""
 
 
 async def ensure_notification_streams(js: JetStreamContext) -> dict[str, list[str]]:
@@ -77,7 +83,7 @@ def _consumer(subjects: list[str]) -> ConsumerConfig:
 
 
 async def ensure_events_stream(js: JetStreamContext) -> None:
-    """The stream that the outbox is published to."""
+    """The stream that the outbox is published to. Raises SubjectsTakenError if another has its subjects."""
     config = StreamConfig(
         name=EVENTS_STREAM, subjects=[EVENTS_SUBJECTS], storage=StorageType.FILE,
         retention=RetentionPolicy.LIMITS, discard=DiscardPolicy.OLD, max_age=7 * _DAY, duplicate_window=600,
@@ -85,5 +91,12 @@ async def ensure_events_stream(js: JetStreamContext) -> None:
     )  # fmt: skip
     try:
         await js.stream_info(EVENTS_STREAM)
+        return
     except NotFoundError:
+        pass
+    try:
         await js.add_stream(config)
+    except BadRequestError as error:
+        if error.err_code != _SUBJECTS_OVERLAP:
+            raise
+        raise SubjectsTakenError(f"another stream holds subjects of {EVENTS_SUBJECTS}: {error.description}") from error
