@@ -6,6 +6,7 @@ happened, for any mix of notifications, reports, copies and deliveries, in any o
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -116,6 +117,19 @@ def test_two_identical_lines_need_two_identical_entries_and_only_the_surplus_is_
 def test_a_report_of_three_identical_lines_meets_the_two_that_were_notified_in_any_order() -> None:
     messages = (note("A", SAME), note("B", SAME), report("R", SAME, SAME, SAME))
     assert count_in_every_order(*messages) == {3}
+
+
+@pytest.mark.parametrize("names", [[None] * 5000, [f"FEE-{n}" for n in range(5000)]])
+@pytest.mark.parametrize("kind", [N, R])
+def test_a_day_of_fees_alike_is_paired_in_no_time(names: list[str | None], kind: MessageKind) -> None:
+    """The accounts are locked meanwhile. Comparing each with each took half a minute."""
+    fees = tuple(entry("0.50", reference=name, booked=0, debit=True) for name in names)
+    known = KnownMovements()
+    known.admit(ACCOUNT, fees[1:], R, "MORNING")
+    started = time.perf_counter()
+    evening = known.admit(ACCOUNT, fees, kind, "EVENING")
+    assert time.perf_counter() - started < 2
+    assert len(evening.new) == 1
 
 
 def test_a_movement_first_stated_is_claimed_by_one_notification_only() -> None:

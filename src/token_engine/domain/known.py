@@ -120,9 +120,10 @@ class _Shelf:
         """What entries of these names could be."""
         if kind is not MessageKind.NOTIFICATION:
             return self._group.get(group, ())
-        named = [m for name in dict.fromkeys(names) for m in self._named.get(name, ())]
+        asked = dict.fromkeys(names)
+        named = [m for name in asked for m in self._named.get(name, ())]
         # Stated ones also hold those that a notification has claimed, under whatever name it gave.
-        return [*named, *(m for m in self._stated.get(group, ()) if m.identity not in names)]
+        return [*named, *(m for m in self._stated.get(group, ()) if m.identity not in asked)]
 
     def record(self, name: str, seen: Sighting) -> Movement:
         """Make a new movement known, numbered among those of its name."""

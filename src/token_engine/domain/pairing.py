@@ -7,8 +7,9 @@ entries are paired one to one with what is known, and only the surplus is new.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -86,39 +87,96 @@ def pair(
     claims: list[Movement | None] = [None] * len(incoming)
     if not known:
         return claims
-    ranked = sorted(
-        (closeness, place, order)
-        for place, seen in enumerate(incoming)
-        for order, movement in enumerate(known)
-        if (closeness := _closeness(seen, movement)) is not None and not (id(movement) in spoken_of and _bare(seen))
-    )
+    index = _ByReference(known, spoken_of)
+    # Alike entries could be the same movements: a bank's thousand fees of a day are looked at once, not each.
+    wishes = {seen: index.wishes(seen) for seen in dict.fromkeys(incoming)}
     held: dict[int, int] = {}
     holder: dict[int, int] = {}
-    for _, place, order in ranked:
-        if place not in held and order not in holder:
-            held[place], holder[order] = order, place
+    looked_at = dict.fromkeys(wishes, 0)
+    for closeness in range(_VAGUEST + 1):
+        for place, seen in enumerate(incoming):
+            if place in held:
+                continue
+            wished, at = wishes[seen], looked_at[seen]
+            while at < len(wished) and wished[at][1] in holder:
+                at += 1
+            looked_at[seen] = at  # what is taken stays taken, and what is closer and free would have been
+            if at < len(wished) and wished[at][0] == closeness:
+                held[place], holder[wished[at][1]] = wished[at][1], place
     if len(held) < len(incoming) and len(holder) < len(known):
-        _make_room(ranked, held, holder)
+        _make_room(incoming, wishes, held, holder)
     for place, order in held.items():
         claims[place] = known[order]
     return claims
 
 
-def _make_room(ranked: Sequence[tuple[int, int, int]], held: dict[int, int], holder: dict[int, int]) -> None:
+_Wishes = Sequence[tuple[int, int]]
+"""Closeness and place in `known` of the movements that an entry could be, closest first."""
+
+
+class _ByReference:
+    """Known movements by their references, so that an entry is compared with those that it could be only."""
+
+    def __init__(self, known: Sequence[Movement], spoken_of: Container[int]) -> None:
+        self._known = known
+        self._spoken_of = spoken_of
+        self._by_servicer = _by_name([[s.servicer_reference for s in m.sightings] for m in known])
+        self._by_entry = _by_name([[s.entry_reference for s in m.sightings] for m in known])
+
+    def wishes(self, seen: Sighting) -> _Wishes:
+        bare = _bare(seen)
+        found = []
+        for order in self._candidates(seen):
+            movement = self._known[order]
+            if bare and id(movement) in self._spoken_of:
+                continue
+            if (closeness := _closeness(seen, movement)) is not None:
+                found.append((closeness, order))
+        return sorted(found)
+
+    def _candidates(self, seen: Sighting) -> Iterable[int]:
+        if seen.servicer_reference:
+            named, others = self._by_servicer
+            return chain(named.get(seen.servicer_reference, ()), others)
+        if seen.entry_reference:
+            named, others = self._by_entry
+            return chain(named.get(seen.entry_reference, ()), others)
+        return range(len(self._known))
+
+
+def _by_name(names: Sequence[Sequence[str | None]]) -> tuple[dict[str, list[int]], list[int]]:
+    """Movements that every message gave a name, by those names; and the others, which could have any."""
+    named: dict[str, list[int]] = {}
+    others: list[int] = []
+    for order, of_movement in enumerate(names):
+        given = {name for name in of_movement if name}
+        if all(of_movement):
+            for name in given:
+                named.setdefault(name, []).append(order)
+        else:
+            others.append(order)
+    return named, others
+
+
+def _make_room(
+    incoming: Sequence[Sighting], wishes: Mapping[Sighting, _Wishes], held: dict[int, int], holder: dict[int, int]
+) -> None:
     """Let entries move to other movements that they could be, as long as that lets one more have one.
 
     Without this, an entry that could be either of two would take the only one that another could be,
     and the other would be recorded a second time. (Augmenting paths: Berge, 1957.)
     """
-    wishes: dict[int, list[int]] = {}
-    for _, place, order in ranked:
-        wishes.setdefault(place, []).append(order)
     barren: set[int] = set()
-    for left_out in [place for place in wishes if place not in held]:
+    left_out = [place for place, seen in enumerate(incoming) if place not in held and wishes[seen]]
+    for out in sorted(left_out, key=lambda place: (wishes[incoming[place]][0][0], place)):
         wished_by: dict[int, int] = {}
-        to_ask = [left_out]
+        asked: set[Sighting] = set()
+        to_ask = [out]
         for place in to_ask:
-            for order in wishes[place]:
+            if incoming[place] in asked:
+                continue  # one like it has wished for all that it could
+            asked.add(incoming[place])
+            for _, order in wishes[incoming[place]]:
                 if order in wished_by or order in barren:
                     continue
                 wished_by[order] = place
@@ -128,7 +186,7 @@ def _make_room(ranked: Sequence[tuple[int, int, int]], held: dict[int, int], hol
                 _hand_on(order, wished_by, held, holder)
                 to_ask.clear()
                 break
-        if left_out not in held:
+        if out not in held:
             barren |= wished_by.keys()
 
 
@@ -142,8 +200,11 @@ def _hand_on(free: int, wished_by: dict[int, int], held: dict[int, int], holder:
         order = order_before
 
 
+_VAGUEST: Final = 3
+
+
 def _closeness(seen: Sighting, movement: Movement) -> int | None:
-    """0 is closest; None means that they cannot be the same movement."""
+    """0 is closest, _VAGUEST is farthest; None means that they cannot be the same movement."""
     best: int | None = None
     notified = [s for s in movement.sightings if s.kind is MessageKind.NOTIFICATION]
     # A movement already notified is told of by another notification only if that is the same one again.
