@@ -164,3 +164,19 @@ def test_anything_else_is_refused_by_what_it_looks_like(raw: bytes, looks_like: 
     refusal = refused(raw)
     assert refusal.code == "not_a_bank_message"
     assert looks_like in refusal.message
+
+
+@pytest.mark.parametrize("twice", ['{"amount":"1.00","amount":"100.00",', '{"amount":"1.00","am\\u006funt":"1.00",'])
+def test_a_member_said_twice_is_refused_since_others_may_have_read_the_other(twice: str) -> None:
+    refusal = refused(twice + said(amount=None)[1:])
+    assert (refusal.code, refusal.field) == ("repeated_member", "amount")
+
+
+def test_a_value_may_be_the_name_of_a_member() -> None:
+    assert read_heading(said(message_id="amount", end_to_end_id="a\\b")).message_id == "amount"
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 900 + "]" * 900, '{"amount":1}'])
+def test_what_is_ignored_is_ignored_also_when_it_is_looked_at_twice(value: str) -> None:
+    text = '{"other":' + value + "," + said(message_id="a\\b")[1:]
+    assert read_heading(text).message_id == "a\\b"
