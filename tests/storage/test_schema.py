@@ -156,6 +156,14 @@ def test_what_only_grows_refuses_every_other_change(
         filled.execute(sql.SQL(statement).format(sql.Identifier(table)))
 
 
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM reconciliation_discrepancies", "TRUNCATE reconciliation_discrepancies CASCADE"]
+)
+def test_a_discrepancy_is_never_dropped(filled: psycopg.Connection[Any], statement: str) -> None:
+    with pytest.raises(RestrictViolation):
+        filled.execute(statement.encode())
+
+
 @pytest.mark.parametrize("statement", ["DELETE FROM bank_messages", "TRUNCATE bank_messages CASCADE"])
 def test_a_message_is_never_deleted(filled: psycopg.Connection[Any], statement: str) -> None:
     with pytest.raises(RestrictViolation):

@@ -32,6 +32,10 @@ CREATE INDEX discrepancies_unresolved_by_age
     ON reconciliation_discrepancies (opened_at, id) WHERE status <> 'RESOLVED';
 CREATE INDEX discrepancies_of_account ON reconciliation_discrepancies (account_id, opened_at, id);
 
+-- None is dropped: it is resolved, with a reason.
+CREATE TRIGGER discrepancies_no_delete BEFORE DELETE OR TRUNCATE ON reconciliation_discrepancies
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 -- The story of each, line by line, for ever. The figures are those at that moment.
 CREATE TABLE discrepancy_events (
     id BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
