@@ -135,7 +135,8 @@ async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door:
     elif status not in ("OK", "PENDING"):
         cursor = await tx.execute(
             "UPDATE reconciliation_discrepancies SET status = 'RESOLVED', resolved_by = 'naive',"
-            " resolved_at = %s, updated_at = %s, actual_value = %s, difference = %s, resolution = 'difference within bounds again'"
+            " resolved_at = %s, updated_at = %s, actual_value = %s, difference = %s,"
+            " resolution = 'difference within bounds again'"
             " WHERE account_id = %s AND status <> 'RESOLVED' RETURNING id, severity",
             [now, now, bank, difference, account],
         )
