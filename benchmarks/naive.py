@@ -121,22 +121,28 @@ async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door:
             "INSERT INTO reconciliation_discrepancies AS d (id, account_id, discrepancy_type, expected_value,"
             " actual_value, difference, threshold_exceeded, source_system, source_reference, severity)"
             " VALUES (%s, %s, 'BALANCE_MISMATCH', %s, %s, %s, true, 'CAMT_054', %s, %s)"
-            " ON CONFLICT (account_id, discrepancy_type) WHERE status = 'OPEN' DO UPDATE SET"
+            " ON CONFLICT (account_id, discrepancy_type) WHERE status <> 'RESOLVED' DO UPDATE SET"
             " actual_value = excluded.actual_value, difference = excluded.difference,"
             " severity = excluded.severity, source_reference = excluded.source_reference, updated_at = now()"
-            " RETURNING opened_at = updated_at",
+            " RETURNING id, opened_at = updated_at",
             [uuid4(), account, ledger, bank, difference, said.message_id, level],
         )
         opened = await cursor.fetchone()
-        if opened and opened[0]:
+        if opened and opened[1]:
+            await _tell(tx, opened[0], "opened", level, ledger, bank, message)
+            await _announce(tx, f"{digest.hex()}.discrepancy", "reconciliation.discrepancy.opened", text)
             await tx.execute(_AUDIT, [now, "discrepancy_opened", account, message, text])
     elif status not in ("OK", "PENDING"):
-        await tx.execute(
-            "UPDATE reconciliation_discrepancies SET status = 'RESOLVED', resolved_at = %s, updated_at = %s,"
-            " actual_value = %s, difference = %s, resolution = 'difference within bounds again'"
-            " WHERE account_id = %s AND status = 'OPEN'",
+        cursor = await tx.execute(
+            "UPDATE reconciliation_discrepancies SET status = 'RESOLVED', resolved_by = 'naive',"
+            " resolved_at = %s, updated_at = %s, actual_value = %s, difference = %s,"
+            " resolution = 'difference within bounds again'"
+            " WHERE account_id = %s AND status <> 'RESOLVED' RETURNING id, severity",
             [now, now, bank, difference, account],
         )
+        for discrepancy, severity in await cursor.fetchall():
+            await _tell(tx, discrepancy, "resolved", severity, ledger, bank, message)
+            await _announce(tx, f"{digest.hex()}.discrepancy", "reconciliation.discrepancy.resolved", text)
         await tx.execute(_AUDIT, [now, "discrepancy_resolved", account, message, text])
     if after is not before:
         flags = {
@@ -158,6 +164,17 @@ async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door:
     subject = "reconciliation.tier1.ok" if level is Level.OK else "reconciliation.tier1.mismatch"
     await _announce(tx, digest.hex(), subject, text)
     return answer
+
+
+async def _tell(
+    tx: AsyncConnection[Any], discrepancy: UUID, happening: str, severity: str, ledger: Decimal, bank: Decimal,
+    message: int,
+) -> None:  # fmt: skip
+    await tx.execute(
+        "INSERT INTO discrepancy_events (discrepancy_id, happening, at, actor, text, severity, expected_value,"
+        " actual_value, message_id) VALUES (%s, %s, now(), 'naive', 'CAMT_054', %s, %s, %s, %s)",
+        [discrepancy, happening, severity, ledger, bank, message],
+    )
 
 
 async def _announce(tx: AsyncConnection[Any], event: str, subject: str, payload: str) -> None:

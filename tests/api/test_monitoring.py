@@ -258,7 +258,9 @@ def test_openapi_describes_what_there_is(pair: Pair) -> None:
         f"{V1}/reconciliation/camt054", f"{V1}/reconciliation/intradey/all",
         f"{V1}/reconciliation/intradey/{{account_id}}", f"{V1}/reconciliation/summary",
         f"{V1}/reconciliation/health", f"{V1}/accounts", f"{V1}/messages", f"{V1}/messages/{{number}}",
-        f"{V1}/discrepancies", "/metrics",
+        f"{V1}/discrepancies", "/metrics", f"{V1}/discrepancies/{{discrepancy_id}}",
+        *(f"{V1}/discrepancies/{{discrepancy_id}}/{act}"
+          for act in ("assignment", "comments", "resolution", "reopening")),
     }  # fmt: skip
     headers = [p["name"] for p in paths[f"{V1}/accounts"]["post"]["parameters"] if p["in"] == "header"]
     assert headers == ["X-Actor"]

@@ -96,15 +96,16 @@ def test_events_and_none_of_them_twice(engine: Engine, number: str) -> None:
         await sender.send(notification(ids[1], number, "5000.00"))
         await sender.send(notification(ids[2], number, "50000.00"))
         await sender.settled()
-        events = await sender.events_about(*ids, count=5)
+        events = await sender.events_about(*ids, count=6)
         assert [(e.content["message_id"], e.subject) for e in events] == [
             (ids[0], "reconciliation.tier1.ok"),
             (ids[1], "reconciliation.tier1.mismatch"),
+            (ids[1], "reconciliation.discrepancy.opened"),
             (ids[1], "reconciliation.circuit_breaker.suspended"),
             (ids[2], "reconciliation.tier1.mismatch"),
             (ids[2], "reconciliation.circuit_breaker.activated"),
         ]
-        assert len({e.id for e in events}) == 5
+        assert len({e.id for e in events}) == 6
         for event in events:
             assert event.header == event.id  # Nats-Msg-Id
             assert event.content["event_type"] == event.subject

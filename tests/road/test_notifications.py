@@ -405,10 +405,13 @@ def test_a_suspended_breaker_lifts_by_itself_and_an_open_one_does_not(bench: Ben
         assert None not in {s["message_id"] for s in steps}
         assert await subjects(road) == [
             "reconciliation.opening.ok",
-            "reconciliation.tier1.mismatch", "reconciliation.circuit_breaker.suspended",
-            "reconciliation.tier1.ok", "reconciliation.circuit_breaker.closed",
-            "reconciliation.tier1.mismatch", "reconciliation.circuit_breaker.activated",
-            "reconciliation.tier1.ok", "reconciliation.tier1.ok", "reconciliation.tier1.ok",
+            "reconciliation.tier1.mismatch", "reconciliation.discrepancy.opened",
+            "reconciliation.circuit_breaker.suspended",
+            "reconciliation.tier1.ok", "reconciliation.discrepancy.resolved", "reconciliation.circuit_breaker.closed",
+            "reconciliation.tier1.mismatch", "reconciliation.discrepancy.opened",
+            "reconciliation.circuit_breaker.activated",
+            "reconciliation.tier1.ok", "reconciliation.discrepancy.resolved",
+            "reconciliation.tier1.ok", "reconciliation.tier1.ok",
         ]  # fmt: skip
 
     bench.void(story)
@@ -492,6 +495,7 @@ def test_events_say_where_the_account_stands_and_have_the_ids_of_their_message(b
         digest = delivery.digest.hex()[:32]
         assert [(e["event_id"], e["subject"]) for e in told] == [
             (f"{digest}.0", "reconciliation.tier1.mismatch"),
+            (f"{digest}.0.discrepancy", "reconciliation.discrepancy.opened"),
             (f"{digest}.0.breaker", "reconciliation.circuit_breaker.suspended"),
             (f"{digest}.1", "reconciliation.tier1.mismatch"),
         ]
@@ -499,7 +503,7 @@ def test_events_say_where_the_account_stands_and_have_the_ids_of_their_message(b
             said = json.loads(event["payload"])
             assert (said["event_id"], said["event_type"]) == (event["event_id"], event["subject"])
             assert said["message_id"] == "A"
-        assert json.loads(told[2]["payload"])["data"]["bank_balance"] == "1000999.00"
+        assert json.loads(told[3]["payload"])["data"]["bank_balance"] == "1000999.00"
         return [(e["event_id"], e["subject"]) for e in told]
 
     assert bench.void(story) == bench.void(story)
@@ -551,8 +555,9 @@ def test_a_review_notices_a_ledger_that_moved_and_claims_no_fresh_word_of_the_ba
         state = await road.state(account)
         assert (state["circuit_breaker"], state["reconciliation_status"]) == ("open", "CRITICAL")
         assert (state["last_reconciliation_at"], state["reconciliation_source"]) == (NOW, "CAMT_054")
-        assert (await subjects(road))[-2:] == [
+        assert (await subjects(road))[-3:] == [
             "reconciliation.tier2.mismatch",
+            "reconciliation.discrepancy.opened",
             "reconciliation.circuit_breaker.activated",
         ]
 

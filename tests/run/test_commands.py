@@ -30,7 +30,9 @@ def rows(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
 EVERY = (
     ("messages",), ("replay",), ("ingest", "-"), ("accounts", "list"), ("accounts", "show", "x"),
     ("accounts", "close", "x"), ("accounts", "create", "x", "--currency", "AED", "--bank", "B"), ("check",),
-    ("migrate",),
+    ("migrate",), ("discrepancies", "list"), ("discrepancies", "show", "x"), ("discrepancies", "assign", "x", "y"),
+    ("discrepancies", "comment", "x", "y"), ("discrepancies", "resolve", "x", "--reason", "y"),
+    ("discrepancies", "reopen", "x", "--reason", "y"),
 )  # fmt: skip
 
 
@@ -145,6 +147,20 @@ def test_an_account_that_cannot_be(engine: Engine, flags: tuple[str, ...], code:
     [line] = done.stderr.decode().splitlines()
     assert line.startswith(f"{code}: ")
     assert engine.cli("accounts", "show", "BAD").returncode == 1
+
+
+def test_a_policy_says_who_resolves(engine: Engine) -> None:
+    engine.create_account("BY HAND", ledger_balance="1000", bank_balance="1001")
+    assert engine.cli("policy", "set", "BY HAND", "--no-auto-resolve", "--actor", "ann").returncode == 0
+    key = engine.account("BY HAND")["id"]
+    assert {row["scope"]: row["auto_resolve"] for row in rows(engine.cli("policy", "list", "--json"))} == {key: False}
+    healed = notification("BY-HAND-1", "BY HAND", "1.00", credit_debit_indicator="DBIT")
+    assert engine.send(healed).json()["data"]["threshold_level"] == "Ok"
+    [found] = rows(engine.cli("discrepancies", "list", "--account", "BY HAND", "--json"))
+    assert (found["status"], found["difference"]) == ("OPEN", "0.00")
+    assert found["difference_gone_since"]
+    with psycopg.connect(engine.database_url) as connection:
+        connection.execute("DELETE FROM threshold_policies")
 
 
 def test_files_are_ingested_once(engine: Engine, tmp_path: Path) -> None:

@@ -34,5 +34,11 @@ INSERT INTO audit_log (at, actor, action, account_id, details)
 VALUES ('2025-11-18Z', 'engine', 'a', '{ACCOUNT}', '{{}}');
 INSERT INTO threshold_policies VALUES ('global', 0.01, 0.05, 0.5, 0, NULL, NULL, NULL, '1 day');
 """,
+    4: f"""
+INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, status, assignee)
+VALUES ('00000000-0000-4000-8000-00000000000e', '{ACCOUNT}', 'UNALLOCATED', 'INVESTIGATING', 'ann');
+INSERT INTO discrepancy_events (discrepancy_id, happening, at, actor, severity)
+VALUES ('00000000-0000-4000-8000-00000000000e', 'opened', '2025-11-18Z', 'engine', 'Minor');
+""",
 }
 """By the schema version that made these tables; later versions insert into what they made."""

@@ -92,6 +92,31 @@ def test_a_database_upgraded_with_rows_in_it_is_the_same_as_a_fresh_one(another:
     assert lost == set()
 
 
+def test_discrepancies_from_before_their_history_was_kept_begin_with_what_is_known(another: Databases) -> None:
+    url = another()
+    migrate(url, up_to=1)
+    with psycopg.connect(url) as connection:
+        connection.execute(REPRESENTATIVE[1].encode())
+        connection.execute(
+            """INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, expected_value, actual_value,
+                severity, status, opened_at, resolved_at, resolution)
+            SELECT gen_random_uuid(), account_id, discrepancy_type, 5, 5, 'Critical', 'RESOLVED', '2025-11-01Z',
+                '2025-11-02Z', 'so' FROM reconciliation_discrepancies"""
+        )
+    migrate(url)
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            """SELECT d.status, d.resolved_by, e.happening, e.at = d.opened_at, e.at = d.resolved_at, e.actor,
+                e.expected_value, e.text = d.resolution
+            FROM reconciliation_discrepancies d JOIN discrepancy_events e ON e.discrepancy_id = d.id ORDER BY e.id"""
+        ).fetchall()
+    assert rows == [
+        ("RESOLVED", "engine", "opened", True, False, "engine", None, False),
+        ("RESOLVED", "engine", "resolved", False, True, "engine", 5, True),
+        ("OPEN", None, "opened", True, None, "engine", None, None),
+    ]
+
+
 def test_running_again_changes_nothing(another: Databases) -> None:
     url = another()
     migrate(url)

@@ -32,7 +32,7 @@ ROAD = {
 STATEMENTS = [(module, name) for module, names in ROAD.items() for name in names]
 BIG = {
     "emi_accounts", "bank_entries", "bank_entry_sightings", "bank_messages", "reconciliation_discrepancies",
-    "circuit_breaker_steps", "audit_log", "outbox",
+    "discrepancy_events", "circuit_breaker_steps", "audit_log", "outbox",
 }  # fmt: skip
 BASE_CASES = ["empty", "full", "full and analysed"]
 
@@ -53,10 +53,12 @@ INSERT INTO bank_entry_sightings (account_id, amount, identity, entry_identity, 
     origin, bank_message_id)
 SELECT account_id, amount, 'CRDT BOOK msg ' || id, identity, occurrence, message_id, 'camt.054', 'S'
 FROM bank_entries WHERE origin = 'camt.052' AND message_id % 10 = 0;
-INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, status, resolved_at, resolution)
+INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, status, resolved_at, resolution,
+    resolved_by)
 SELECT gen_random_uuid(), md5((1 + n % 2000)::text)::uuid, 'BALANCE_MISMATCH',
     CASE WHEN n <= 2000 THEN 'OPEN' ELSE 'RESOLVED' END,
-    CASE WHEN n > 2000 THEN now() END, CASE WHEN n > 2000 THEN 'r' END FROM generate_series(1, 10000) n;
+    CASE WHEN n > 2000 THEN now() END, CASE WHEN n > 2000 THEN 'r' END,
+    CASE WHEN n > 2000 THEN 'engine' END FROM generate_series(1, 10000) n;
 """
 
 

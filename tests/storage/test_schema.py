@@ -144,18 +144,24 @@ def test_the_breaker_is_read_off_the_metadata(filled: psycopg.Connection[Any], m
     assert filled.execute("SELECT circuit_breaker FROM emi_accounts").fetchone() == (breaker,)
 
 
-APPEND_ONLY = ("bank_entries", "bank_entry_sightings", "circuit_breaker_steps", "audit_log")
+APPEND_ONLY = ("bank_entries", "bank_entry_sightings", "circuit_breaker_steps", "audit_log", "discrepancy_events")
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
-@pytest.mark.parametrize(
-    "statement", ["UPDATE {} SET account_id = account_id", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
-)
+@pytest.mark.parametrize("statement", ["UPDATE {} SET id = DEFAULT", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
 def test_what_only_grows_refuses_every_other_change(
     filled: psycopg.Connection[Any], table: str, statement: str
 ) -> None:
     with pytest.raises(RestrictViolation, match="append-only"):
         filled.execute(sql.SQL(statement).format(sql.Identifier(table)))
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM reconciliation_discrepancies", "TRUNCATE reconciliation_discrepancies CASCADE"]
+)
+def test_a_discrepancy_is_never_dropped(filled: psycopg.Connection[Any], statement: str) -> None:
+    with pytest.raises(RestrictViolation):
+        filled.execute(statement.encode())
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM bank_messages", "TRUNCATE bank_messages CASCADE"])
@@ -246,6 +252,21 @@ def test_the_same_name_may_be_kept_twice_only_as_another_occurrence(filled: psyc
         ("UPDATE reconciliation_discrepancies SET status = 'RESOLVED'", CheckViolation),
         ("UPDATE reconciliation_discrepancies SET resolution = 'so', resolved_at = now()", CheckViolation),
         ("UPDATE reconciliation_discrepancies SET severity = 'Ok'", CheckViolation),
+        ("UPDATE reconciliation_discrepancies SET status = NULL", CheckViolation),
+        ("UPDATE reconciliation_discrepancies SET status = 'INVESTIGATING', assignee = NULL", CheckViolation),
+        ("UPDATE reconciliation_discrepancies SET status = 'OPEN', assignee = 'ann'", CheckViolation),
+        ("UPDATE reconciliation_discrepancies SET resolved_by = 'ann'", CheckViolation),
+        ("UPDATE reconciliation_discrepancies SET status = 'RESOLVED', resolved_at = now(), resolution = 'so'",
+         CheckViolation),
+        ("INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, status, assignee) SELECT "
+         "gen_random_uuid(), account_id, discrepancy_type, 'INVESTIGATING', 'ann' FROM reconciliation_discrepancies "
+         "WHERE status = 'OPEN'", UniqueViolation),
+        ("INSERT INTO discrepancy_events (discrepancy_id, happening, at, actor, severity) SELECT id, 'lost', now(), "
+         "'ann', 'Minor' FROM reconciliation_discrepancies", CheckViolation),
+        ("INSERT INTO discrepancy_events (discrepancy_id, happening, at, actor, severity) SELECT id, 'resolved', "
+         "now(), 'ann', 'Minor' FROM reconciliation_discrepancies", CheckViolation),
+        ("INSERT INTO discrepancy_events (discrepancy_id, happening, at, actor, severity) VALUES (gen_random_uuid(), "
+         "'opened', now(), 'ann', 'Minor')", ForeignKeyViolation),
         ("UPDATE bank_messages SET answer = '{}' WHERE state = 'REJECTED'", CheckViolation),
         ("UPDATE bank_messages SET refusal_code = NULL WHERE state = 'REJECTED'", CheckViolation),
         ("INSERT INTO bank_messages (digest, received_at, door, source, raw, raw_size, state, answer, last_attempt_at) "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from token_engine.cli import accounts, ingest, messages, policy, read, run, upkeep
+from token_engine.cli import accounts, discrepancies, ingest, messages, policy, read, run, upkeep
 
 app = typer.Typer(
     name="token-engine",
@@ -19,6 +19,7 @@ app.command("ingest")(ingest.ingest)
 app.command("replay")(ingest.replay)
 app.command("messages")(messages.messages)
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(discrepancies.app, name="discrepancies")
 app.add_typer(policy.app, name="policy")
 app.command("check")(upkeep.check)
 app.command("migrate")(upkeep.migrate)

@@ -20,7 +20,7 @@ app = typer.Typer(help="The bounds of the verdicts.", no_args_is_help=True)
 _COLUMNS: Final = {
     "scope": "Scope", "ok_percent": "Ok ≤ %", "minor_percent": "Minor ≤ %", "significant_percent": "Significant ≤ %",
     "shortfall_tolerance": "Shortfall tolerated", "ok_cap": "Ok cap", "minor_cap": "Minor cap",
-    "significant_cap": "Significant cap", "stale_after": "Stale after",
+    "significant_cap": "Significant cap", "stale_after": "Stale after", "auto_resolve": "Resolves by itself",
 }  # fmt: skip
 
 
@@ -49,6 +49,9 @@ def save(
     minor_cap: Cap = None,
     significant_cap: Cap = None,
     stale_after_hours: Annotated[float, typer.Option(help="No word from the bank for so long is Stale.")] = 24,
+    auto_resolve: Annotated[
+        bool, typer.Option(help="The engine resolves a discrepancy once its difference is gone; else a person does.")
+    ] = DEFAULT_POLICY.auto_resolve,
     actor: Actor = "cli",
     data: Data = DATA,
     database_url: DatabaseUrl = None,
@@ -58,6 +61,7 @@ def save(
         ok_percent=ok_percent, minor_percent=minor_percent, significant_percent=significant_percent,
         shortfall_tolerance=shortfall_tolerance, ok_cap=ok_cap, minor_cap=minor_cap,
         significant_cap=significant_cap, stale_after=timedelta(hours=stale_after_hours),
+        auto_resolve=auto_resolve,
     )  # fmt: skip
 
     async def work(database: Database) -> str | Refusal:

@@ -14,10 +14,17 @@ from token_engine.domain.entry import ReversalSign
 
 
 class OpenDiscrepancy(msgspec.Struct, frozen=True):
-    """The break of an account that is not resolved yet, and how bad it was when last judged."""
+    """The break of an account that is not resolved yet, and how bad it was when last judged.
+
+    `gone_since` (with a time zone): the difference is gone, and it waits for a person to say so. `reopened`: a
+    person took it up again after it was resolved.
+    """
 
     id: UUID
     severity: Level
+    assignee: str | None = None
+    gone_since: datetime | None = None
+    reopened: bool = False
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

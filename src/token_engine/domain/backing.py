@@ -37,6 +37,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     `shortfall_tolerance` and the caps are absolute, in major units of the account's currency. A cap
     makes its level's bound the smaller of percentage and cap: 0.01 % of a billion is still 100,000.
+    `auto_resolve`: a discrepancy is resolved by the engine once its difference is gone, not by a person.
     """
 
     ok_percent: Decimal = Decimal("0.01")
@@ -47,6 +48,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     minor_cap: Decimal | None = None
     significant_cap: Decimal | None = None
     stale_after: timedelta = timedelta(hours=24)
+    auto_resolve: bool = True
 
 
 DEFAULT_POLICY: Final = Policy()

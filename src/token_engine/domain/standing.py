@@ -9,9 +9,10 @@ from uuid import UUID
 
 import msgspec
 
-from token_engine.domain.account import Account
+from token_engine.domain.account import Account, OpenDiscrepancy
 from token_engine.domain.backing import ACTION, Level, judge
 from token_engine.domain.breaker import Breaker, step
+from token_engine.domain.discrepancy import ENGINE, Happening, Told
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.receipt import Judgement
 
@@ -26,7 +27,9 @@ class BreakerStep(msgspec.Struct, frozen=True):
 
 
 class Discrepancy(msgspec.Struct):
-    """A break between ledger (expected) and bank (actual), as last seen. Open until `resolution`."""
+    """A break between ledger (expected) and bank (actual), as last seen. Open until `resolution`; with
+    `gone_since` the difference is gone and a person is still to say so. Whose it is, is not judged.
+    """
 
     id: UUID
     account_id: UUID
@@ -36,12 +39,14 @@ class Discrepancy(msgspec.Struct):
     source_system: str
     source_reference: str
     at: datetime
+    message_id: int | None
+    gone_since: datetime | None = None
     resolution: str | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True):
     """What a judgement rests on. `at` is when it is judged (with a time zone); `fresh` says that the bank
-    has just spoken, as against judging again what it said before.
+    has just spoken, as against judging again what it said before. `kept_as` is the number of the message.
     """
 
     tier: str
@@ -49,6 +54,7 @@ class Evidence(msgspec.Struct, frozen=True):
     source_reference: str
     at: datetime
     fresh: bool = True
+    kept_as: int | None = None
 
 
 class Standing:
@@ -63,12 +69,10 @@ class Standing:
         self.breaker = account.breaker
         self.level: Level | None = None
         self.evidence: Evidence | None = None
-        known = account.open_discrepancy
-        self._open: UUID | None = known.id if known else None
-        self._severity: Level | None = known.severity if known else None
+        self._open: OpenDiscrepancy | None = account.open_discrepancy
         self.discrepancies: dict[UUID, Discrepancy] = {}
-        self.opened: list[Discrepancy] = []
-        """As they were when they opened; `discrepancies` has how each was last seen."""
+        """How each was last seen; `take_story` has what happened to them on the way."""
+        self._story: list[Told] = []
 
     def take(
         self, change: Decimal, recorded: int, evidence: Evidence, new_id: Callable[[], UUID]
@@ -105,26 +109,47 @@ class Standing:
             entries_recorded=recorded,
         )
 
+    def take_story(self) -> list[Told]:
+        """What happened to the account's discrepancies since this was last asked."""
+        taken, self._story = self._story, []
+        return taken
+
     def _keep_discrepancy(self, new_id: Callable[[], UUID], evidence: Evidence) -> None:
         assert self.level is not None
-        if self.level is Level.OK:
-            if self._open is not None:
-                # It keeps the severity that it had.
-                self._touch(
-                    self._open, self._severity or Level.MINOR, evidence
-                ).resolution = f"difference within bounds again by {evidence.source_system} {evidence.source_reference}"
-                self._open = None
-            return
-        self._severity = self.level
-        if self._open is None:
-            self._open = new_id()
-            self.opened.append(self._touch(self._open, self.level, evidence))
+        known = self._open
+        if known is None:
+            if self.level is not Level.OK:
+                self._touch(OpenDiscrepancy(new_id(), self.level), evidence, Happening.OPENED)
+        elif self.level is not Level.OK:
+            happening = None
+            if known.gone_since is not None:
+                happening = Happening.DIFFERENCE_RETURNED
+            elif known.severity is not self.level:
+                happening = Happening.SEVERITY_CHANGED
+            self._touch(msgspec.structs.replace(known, severity=self.level, gone_since=None), evidence, happening)
+        elif self.account.policy.auto_resolve and not known.reopened:
+            # It keeps the severity that it had.
+            gone = msgspec.structs.replace(known, gone_since=None)
+            resolution = f"difference within bounds again by {evidence.source_system} {evidence.source_reference}"
+            self._touch(gone, evidence, Happening.RESOLVED, resolution)
+            self._open = None
         else:
-            self._touch(self._open, self.level, evidence)
+            happening = Happening.DIFFERENCE_GONE if known.gone_since is None else None
+            since = known.gone_since or evidence.at
+            self._touch(msgspec.structs.replace(known, gone_since=since), evidence, happening)
 
-    def _touch(self, key: UUID, severity: Level, evidence: Evidence) -> Discrepancy:
-        self.discrepancies[key] = touched = Discrepancy(
-            key, self.account.id, self.account.ledger, self.bank, severity,
-            evidence.source_system, evidence.source_reference, evidence.at,
+    def _touch(
+        self, seen: OpenDiscrepancy, evidence: Evidence, happening: Happening | None, resolution: str | None = None
+    ) -> None:
+        self._open = seen
+        self.discrepancies[seen.id] = Discrepancy(
+            seen.id, self.account.id, self.account.ledger, self.bank, seen.severity, evidence.source_system,
+            evidence.source_reference, evidence.at, evidence.kept_as, seen.gone_since, resolution,
         )  # fmt: skip
-        return touched
+        if happening is not None:
+            told = Told(
+                discrepancy_id=seen.id, happening=happening, at=evidence.at, actor=ENGINE, severity=seen.severity,
+                text=resolution or f"{evidence.source_system} {evidence.source_reference}",
+                ledger=self.account.ledger, bank=self.bank, assignee=seen.assignee, message_id=evidence.kept_as,
+            )  # fmt: skip
+            self._story.append(told)

@@ -67,13 +67,19 @@ async def ids_to_review(tx: Transaction, after: UUID | None, limit: int) -> list
     return [row["id"] for row in await _rows(tx, _sql.ids_to_review, {"after": after, "limit": limit})]
 
 
+async def evidence_at(tx: Transaction, account_id: UUID) -> datetime | None:
+    """When the bank last spoke of an account (with a time zone)."""
+    found = await _rows(tx, _sql.evidence_at, {"id": account_id})
+    return found[0]["last_reconciliation_at"] if found else None
+
+
 async def counts(tx: Transaction, now: datetime, stale_after: timedelta) -> dict[str, int]:
     """Open accounts by verdict and breaker, as of `now`; `stale_after` holds where no policy says other."""
     return dict((await _rows(tx, _sql.counts, {"now": now, "stale_after": stale_after}))[0])
 
 
 async def open_discrepancies(tx: Transaction) -> dict[str, int]:
-    """Open discrepancies by severity, in small letters."""
+    """Discrepancies that are not resolved, by severity in small letters."""
     cursor = await tx.execute(_sql.open_discrepancies)
     return dict(await cursor.fetchall())
 
@@ -90,14 +96,6 @@ async def backlog(tx: Transaction) -> tuple[int, int]:
     row = await cursor.fetchone()
     assert row is not None  # an aggregate always answers
     return int(row[0]), int(row[1])
-
-
-async def discrepancies(
-    tx: Transaction, *, status: str | None, account_id: UUID | None, limit: int
-) -> list[dict[str, Any]]:
-    """Discrepancies, newest first."""
-    parameters = {"status": status, "account_id": account_id, "limit": limit}
-    return await _rows(tx, _sql.discrepancies, parameters)
 
 
 async def position_drift(tx: Transaction) -> list[dict[str, Any]]:

@@ -36,6 +36,9 @@ WHERE closed_at IS NULL AND last_reconciliation_at IS NOT NULL
     AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
 ORDER BY id LIMIT %(limit)s
 
+-- name: evidence_at
+SELECT last_reconciliation_at FROM emi_accounts WHERE id = %(id)s
+
 -- name: counts
 SELECT count(*) AS total,
     count(*) FILTER (WHERE a.reconciliation_status = 'OK' AND fresh) AS ok,
@@ -53,22 +56,14 @@ CROSS JOIN LATERAL (SELECT a.last_reconciliation_at >= %(now)s - coalesce(
 WHERE a.closed_at IS NULL
 
 -- name: open_discrepancies
-SELECT lower(severity) AS severity, count(*) FROM reconciliation_discrepancies WHERE status = 'OPEN' GROUP BY 1
+SELECT lower(severity) AS severity, count(*) FROM reconciliation_discrepancies WHERE status <> 'RESOLVED'
+GROUP BY 1
 
 -- name: breakers
 SELECT id::text, circuit_breaker = 'open' FROM emi_accounts WHERE closed_at IS NULL ORDER BY id
 
 -- name: backlog
 SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM bank_messages WHERE state = 'REJECTED')
-
--- name: discrepancies
-SELECT d.id, d.account_id, a.account_number, a.currency, d.discrepancy_type, d.expected_value, d.actual_value,
-    d.difference, d.threshold_exceeded, d.status, d.severity, d.source_system, d.source_reference, d.opened_at,
-    d.updated_at, d.resolved_at, d.resolution
-FROM reconciliation_discrepancies d JOIN emi_accounts a ON a.id = d.account_id
-WHERE (%(status)s::text IS NULL OR d.status = %(status)s::text)
-    AND (%(account_id)s::uuid IS NULL OR d.account_id = %(account_id)s::uuid)
-ORDER BY d.opened_at DESC, d.id LIMIT %(limit)s
 
 -- name: position_drift
 SELECT a.account_number, a.currency, a.bank_reported_balance AS stored,

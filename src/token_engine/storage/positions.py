@@ -13,6 +13,7 @@ from psycopg import AsyncCursor
 from token_engine.domain.account import Account, OpenDiscrepancy
 from token_engine.domain.backing import Level, Policy
 from token_engine.domain.breaker import Breaker
+from token_engine.domain.discrepancy import Told
 from token_engine.domain.entry import ReversalSign
 from token_engine.domain.standing import Discrepancy
 from token_engine.storage.columns import Column
@@ -103,7 +104,7 @@ def _account(row: Sequence[Any]) -> Account:
 async def open_discrepancies(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, OpenDiscrepancy]:
     """The open break of each account that has one. Call under the accounts' locks."""
     cursor = await tx.execute(_sql.open_discrepancies, [Column(ids)])
-    return {row[0]: OpenDiscrepancy(row[1], Level(row[2])) for row in await cursor.fetchall()}
+    return {row[0]: OpenDiscrepancy(row[1], Level(row[2]), *row[3:]) for row in await cursor.fetchall()}
 
 
 async def policies_of(tx: Transaction, accounts: Iterable[Account]) -> dict[str, Policy]:
@@ -119,6 +120,7 @@ async def _policies_from(cursor: AsyncCursor[Any]) -> dict[str, Policy]:
         row[0]: Policy(
             ok_percent=row[1], minor_percent=row[2], significant_percent=row[3], shortfall_tolerance=row[4],
             ok_cap=row[5], minor_cap=row[6], significant_cap=row[7], stale_after=row[8],
+            auto_resolve=row[9],
         )
         for row in await cursor.fetchall()
     }  # fmt: skip
@@ -130,14 +132,23 @@ async def save_breakers(tx: Transaction, states: Sequence[tuple[UUID, str]], ste
     await tx.execute(_sql.insert_breaker_steps, [Column(c) for c in zip(*steps, strict=True)])
 
 
-async def save_discrepancies(tx: Transaction, discrepancies: Sequence[Discrepancy]) -> None:
-    """Open, update or resolve breaks."""
+async def save_discrepancies(tx: Transaction, discrepancies: Sequence[Discrepancy], story: Sequence[Told]) -> None:
+    """Open, update or resolve breaks, and append to the story of these or others."""
     rows = [
-        (d.id, d.account_id, d.ledger, d.bank, d.bank - d.ledger, "RESOLVED" if d.resolution else "OPEN",
-         d.source_system, d.source_reference[:100], d.severity.value, d.at, d.resolution)
+        (d.id, d.account_id, d.ledger, d.bank, d.severity.value, d.source_system, d.source_reference[:100], d.at,
+         d.message_id, d.gone_since, d.resolution)
         for d in discrepancies
     ]  # fmt: skip
-    await tx.execute(_sql.save_discrepancies, [Column(c) for c in zip(*rows, strict=True)])
+    lines = [
+        (t.discrepancy_id, t.happening.value, t.at, t.actor, t.text, t.severity.value, t.ledger, t.bank, t.assignee,
+         t.message_id)
+        for t in story
+    ]  # fmt: skip
+    await tx.execute(_sql.save_discrepancies, [*_columns(rows, 11), *_columns(lines, 10)])
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Column]:
+    return [Column(c) for c in (zip(*rows, strict=True) if rows else [()] * width)]
 
 
 async def append_audit(tx: Transaction, rows: Sequence[AuditRow]) -> None:

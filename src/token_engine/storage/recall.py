@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from token_engine.storage.queries import load
 
 _sql = load("recall")
 _MessageRow = tuple[str, int, int | None, str | None, str | None]
-_BreakRow = tuple[UUID, UUID, Level]
+_BreakRow = tuple[UUID, tuple[UUID, Level, str | None, datetime | None, bool]]
 _decode = msgspec.json.Decoder(tuple[list[_MessageRow] | None, list[KnownRow] | None, list[_BreakRow] | None]).decode
 
 
@@ -59,5 +60,5 @@ async def answer_from(cursor: AsyncCursor[Any]) -> Recalled:
         fresh_ids[key] = fresh_id
         if kept_id is not None and state is not None:
             kept[key] = KnownMessage(kept_id, state, answer)
-    open_breaks = {account: OpenDiscrepancy(key, severity) for account, key, severity in breaks or ()}
+    open_breaks = {account: OpenDiscrepancy(*found) for account, found in breaks or ()}
     return Recalled(MessageBook(kept, fresh_ids), movements or [], open_breaks)

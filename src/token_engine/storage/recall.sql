@@ -35,8 +35,9 @@ SELECT json_build_array((
     LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e.amount
         AND s.entry_identity = e.identity AND s.entry_occurrence = e.occurrence
 ), (
-    SELECT json_agg(json_build_array(d.account_id, d.id, d.severity))
+    SELECT json_agg(json_build_array(d.account_id, json_build_array(d.id, d.severity, d.assignee,
+        d.difference_gone_since, d.reopened_at IS NOT NULL)))
     FROM emi_accounts a JOIN reconciliation_discrepancies d ON d.account_id = a.id
-        AND d.discrepancy_type = 'BALANCE_MISMATCH' AND d.status = 'OPEN'
+        AND d.discrepancy_type = 'BALANCE_MISMATCH' AND d.status <> 'RESOLVED'
     WHERE a.account_number = ANY (%s::varchar[])
 ))::text

@@ -45,11 +45,13 @@ for _tier in ("tier1", "tier2", "tier3"):
 
 
 def exposition(
-    discrepancies: Mapping[str, int], breakers: Mapping[str, bool], unpublished: int, rejected: int
-) -> bytes:
+    discrepancies: Mapping[str, int], breakers: Mapping[str, bool], unpublished: int, rejected: int,
+    *, oldest_seconds: Mapping[str, float],
+) -> bytes:  # fmt: skip
     """The scrape: this process's counters, and the state as the database has it.
 
-    `discrepancies` counts open ones by severity, `breakers` says by account id whether it is open.
+    `discrepancies` counts open ones by severity and `oldest_seconds` is the age of the oldest, `breakers` says
+    by account id whether it is open.
     """
     lines = [
         "# HELP token_engine_reconciliation_discrepancies Open discrepancies by severity.",
@@ -58,6 +60,13 @@ def exposition(
     for severity in ("minor", "significant", "critical"):
         count = discrepancies.get(severity, 0)
         lines.append(f'token_engine_reconciliation_discrepancies{{severity="{severity}"}} {count}')
+    lines += [
+        "# HELP token_engine_oldest_discrepancy_seconds Age of the oldest open discrepancy by severity; 0 if none.",
+        "# TYPE token_engine_oldest_discrepancy_seconds gauge",
+    ]
+    for severity in ("minor", "significant", "critical"):
+        age = max(0.0, oldest_seconds.get(severity, 0.0))
+        lines.append(f'token_engine_oldest_discrepancy_seconds{{severity="{severity}"}} {age:.3f}')
     lines += [
         "# HELP token_engine_circuit_breaker_active 1 while an account's circuit breaker is open.",
         "# TYPE token_engine_circuit_breaker_active gauge",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from token_engine.domain.account import Account
+from token_engine.domain.discrepancy import ENGINE, Happening, Told
 from token_engine.domain.receipt import Judgement
-from token_engine.domain.standing import BreakerStep, Discrepancy, Evidence, Standing
+from token_engine.domain.standing import BreakerStep, Evidence, Standing
 from token_engine.storage import positions, recording
 from token_engine.storage.database import Transaction
 from token_engine.storage.entries import EntryRow
@@ -19,7 +20,6 @@ from token_engine.storage.messages import Settled
 from token_engine.storage.positions import AuditRow, EventRow, StepRow
 from token_engine.tiers import events
 
-ENGINE: Final = "engine"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -32,6 +32,7 @@ class Changes:
         self._steps: list[StepRow] = []
         self._events: list[EventRow] = []
         self._audit: list[AuditRow] = []
+        self._story: list[Told] = []
 
     def standing(self, account: Account) -> Standing:
         """The account's standing as all judgements so far have left it."""
@@ -48,9 +49,15 @@ class Changes:
         event_id: str,
         kept_as: int | None,
     ) -> None:
-        """Announce a judgement, and the step of the breaker where it took one."""
+        """Announce a judgement, what it opened or resolved, and the step of the breaker where it took one."""
         subject = events.judged(evidence.tier, judgement.threshold_level)
         self.announce(subject, event_id, evidence.source_reference, judgement)
+        standing = self._standings[judgement.account_id]
+        for told in standing.take_story():
+            self._story.append(told)
+            # Opening and resolving are changes of state; what lies between them is in the story.
+            if told.happening in (Happening.OPENED, Happening.RESOLVED):
+                self._tell(told, standing.account, event_id, evidence.source_reference)
         if moved is None:
             return
         cause = f"{evidence.source_system} {evidence.source_reference} judged {moved.level}"[:140]
@@ -58,6 +65,20 @@ class Changes:
         self._steps.append(StepRow(moved.account_id, moved.before, moved.after, cause, kept_as, ENGINE, self._now))
         details = {"from": moved.before, "cause": cause}
         self.note(f"breaker_{moved.after}", moved.account_id, kept_as, details)
+
+    def told(self, told: Told, account: Account, event_id: str) -> None:
+        """What a person did with a discrepancy of `account`: into its story, the outbox and the audit log."""
+        self._story.append(told)
+        self._tell(told, account, event_id, None)
+
+    def _tell(self, told: Told, account: Account, event_id: str, message_id: str | None) -> None:
+        content = events.discrepancy(told, account)
+        self.announce(events.DISCREPANCY[told.happening], f"{event_id}.discrepancy", message_id, content)
+        details = {
+            "discrepancy": told.discrepancy_id, "ledger": str(told.ledger), "bank": str(told.bank),
+            "severity": told.severity, "text": told.text, "assignee": told.assignee,
+        }  # fmt: skip
+        self.note(f"discrepancy_{told.happening}", account.id, told.message_id, details, told.actor)
 
     def announce(self, subject: str, event_id: str, message_id: str | None, content: Any) -> None:
         """Put an event into the outbox."""
@@ -83,27 +104,13 @@ class Changes:
         """Send all that was collected, with messages and entries that it came of."""
         standings = list(self._standings.values())
         discrepancies = [d for s in standings for d in s.discrepancies.values()]
-        self._note_discrepancies(standings)
         await recording.record(tx, settled, entries, self._events, standings)
         if self._steps:
             # Also one that is back where it was: alone, each message would have written its flags.
             stepped = {step.account_id for step in self._steps}
             moved = [(s.account.id, s.breaker.value) for s in standings if s.account.id in stepped]
             await positions.save_breakers(tx, moved, self._steps)
-        if discrepancies:
-            await positions.save_discrepancies(tx, discrepancies)
+        if discrepancies or self._story:
+            await positions.save_discrepancies(tx, discrepancies, self._story)
         if self._audit:
             await positions.append_audit(tx, self._audit)
-
-    def _note_discrepancies(self, standings: Sequence[Standing]) -> None:
-        """Opening and resolving are changes of state; what happens between them is in the row."""
-        for standing in standings:
-            for d in standing.opened:
-                self._note_discrepancy("discrepancy_opened", d)
-            for d in standing.discrepancies.values():
-                if d.resolution:
-                    self._note_discrepancy("discrepancy_resolved", d)
-
-    def _note_discrepancy(self, action: str, d: Discrepancy) -> None:
-        details = {"discrepancy": str(d.id), "ledger": str(d.ledger), "bank": str(d.bank), "severity": d.severity}
-        self.note(action, d.account_id, None, details)

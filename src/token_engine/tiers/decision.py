@@ -105,7 +105,7 @@ class Decision:
                 judgements.append(standing.judgement())
                 continue
             news = True
-            evidence = Evidence("tier1", _SOURCE[heading.kind], heading.message_id, self._now)
+            evidence = Evidence("tier1", _SOURCE[heading.kind], heading.message_id, self._now, kept_as=kept_as)
             judgement, moved = standing.take(change, len(admission.new), evidence, uuid4)
             judgements.append(judgement)
             event_id = f"{delivery.digest.hex()[:32]}.{number}"

@@ -7,8 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
+from token_engine.domain.account import Account
 from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
+from token_engine.domain.discrepancy import Happening, Told
+from token_engine.domain.money import EXACT, in_currency
 from token_engine.storage.positions import EventRow
 
 MESSAGE_REJECTED: Final = "reconciliation.message.rejected"
@@ -19,6 +22,14 @@ BREAKER: Final[dict[Breaker, str]] = {
     Breaker.CLOSED: "reconciliation.circuit_breaker.closed",
 }
 """The subject that announces each state of the breaker."""
+
+DISCREPANCY: Final[dict[Happening, str]] = {
+    happening: f"reconciliation.discrepancy.{happening}"
+    for happening in (
+        Happening.OPENED, Happening.ASSIGNED, Happening.COMMENTED, Happening.RESOLVED, Happening.REOPENED,
+    )
+}  # fmt: skip
+"""The subjects of what others may want to act upon; the rest is in the discrepancy's story."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -34,6 +45,30 @@ class _Event(msgspec.Struct):
 def judged(tier: str, level: Level) -> str:
     """`reconciliation.tier1.ok`, or a mismatch of any size."""
     return f"reconciliation.{tier}.{'ok' if level is Level.OK else 'mismatch'}"
+
+
+def discrepancy(told: Told, account: Account) -> dict[str, Any]:
+    """What an event says of a discrepancy: who did what, whose it is, and the figures (major units)."""
+    ledger, bank, currency = told.ledger, told.bank, account.currency
+    figures = {}
+    if ledger is not None and bank is not None:
+        figures = {
+            "ledger_balance": in_currency(ledger, currency),
+            "bank_balance": in_currency(bank, currency),
+            "difference": in_currency(EXACT.subtract(bank, ledger), currency),
+        }
+    return {
+        "discrepancy_id": told.discrepancy_id,
+        "discrepancy_type": told.type,
+        "account_id": account.id,
+        "account_number": account.number,
+        "currency": currency,
+        "severity": told.severity,
+        **figures,
+        "assignee": told.assignee,
+        "actor": told.actor,
+        "text": told.text,
+    }
 
 
 def event(subject: str, event_id: str, at: datetime, message_id: str | None, content: Any) -> EventRow:

@@ -13,7 +13,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.entrypoints.api import envelope, hot, intake, questions
+from token_engine.entrypoints.api import discrepancies, envelope, hot, intake, questions
 from token_engine.entrypoints.api.page import page
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.tiers import accounts
@@ -60,6 +60,7 @@ def build(rooms: Rooms) -> FastAPI:
     )
     _tiers(app, rooms)
     _accounts(app, rooms)
+    discrepancies.add_paths(app, rooms)
     _evidence(app, rooms)
     _errors(app)
     return app
@@ -155,15 +156,6 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _evidence(app: FastAPI, rooms: Rooms) -> None:
-    @app.get(f"{_V1}/discrepancies", tags=["evidence"])
-    async def discrepancies(
-        status: Annotated[str | None, Query(pattern="^(?i:open|resolved)$")] = None,
-        account: str | None = None,
-        limit: _PageSize = 100,
-    ) -> Response:
-        """Breaks between ledger and bank, newest first."""
-        return await questions.discrepancies(rooms, status, account, limit)
-
     @app.get(f"{_V1}/messages", tags=["evidence"])
     async def messages(
         state: Annotated[str | None, Query(pattern="^(?i:recorded|rejected)$")] = None,

@@ -1,4 +1,4 @@
-"""Questions and reviews: summary, health, metrics, discrepancies, messages, Tier 2."""
+"""Questions and reviews: summary, health, metrics, messages, Tier 2."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from token_engine.domain.money import in_currency
 from token_engine.domain.refusal import Refusal
 from token_engine.entrypoints.api import envelope
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.storage import accounts as stored_accounts
+from token_engine.storage import discrepancies as stored_discrepancies
 from token_engine.storage import messages as stored_messages
 from token_engine.telemetry import metrics
 from token_engine.tiers import accounts, intraday
-from token_engine.tiers.acceptance import as_account_id
 
 LARGEST_PAGE: Final = 1000
 
@@ -37,9 +36,12 @@ async def health(rooms: Rooms) -> Response:
 async def scrape(rooms: Rooms) -> Response:
     async with rooms.database.transaction() as tx:
         discrepancies = await stored_accounts.open_discrepancies(tx)
+        oldest = await stored_discrepancies.oldest_by_severity(tx)
         breakers = await stored_accounts.breakers(tx)
         unpublished, rejected = await stored_accounts.backlog(tx)
-    text = metrics.exposition(discrepancies, breakers, unpublished, rejected)
+    now = rooms.clock()
+    ages = {severity: (now - opened_at).total_seconds() for severity, opened_at in oldest.items()}
+    text = metrics.exposition(discrepancies, breakers, unpublished, rejected, oldest_seconds=ages)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -69,23 +71,6 @@ def count_reviews(results: list[dict[str, Any]]) -> None:
     for result in results:
         status = "ok" if result["threshold_level"] == "Ok" else "mismatch"
         metrics.CHECKS.labels(tier="tier2", status=status).inc()
-
-
-async def discrepancies(rooms: Rooms, status: str | None, account: str | None, limit: int) -> Response:
-    key = as_account_id(account) if account else None
-    async with rooms.database.transaction() as tx:
-        if account and key is None:
-            view = await accounts.show(tx, account, rooms.clock())
-            if view is None:
-                return envelope.not_found("account", account)
-            key = UUID(view["id"])
-        rows = await stored_accounts.discrepancies(
-            tx, status=status and status.upper(), account_id=key, limit=min(limit, LARGEST_PAGE)
-        )
-    for row in rows:
-        for name in ("expected_value", "actual_value", "difference"):
-            row[name] = in_currency(row[name], row["currency"])
-    return envelope.ok({"discrepancies": rows})
 
 
 async def messages(rooms: Rooms, state: str | None, before: int | None, limit: int) -> Response:
