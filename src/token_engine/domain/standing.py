@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from token_engine.domain.account import Account
 from token_engine.domain.backing import ACTION, Level, judge
@@ -69,6 +70,12 @@ class Standing:
         self.discrepancies: dict[UUID, Discrepancy] = {}
         self.opened: list[Discrepancy] = []
         """As they were when they opened; `discrepancies` has how each was last seen."""
+
+    def issue(self, change: Decimal) -> None:
+        """Move the ledger balance by `change` (major units; below zero for tokens that cease to be). The next
+        judgement sees it.
+        """
+        self.account = structs.replace(self.account, ledger=EXACT.add(self.account.ledger, change))
 
     def take(
         self, change: Decimal, recorded: int, evidence: Evidence, new_id: Callable[[], UUID]
