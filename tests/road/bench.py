@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -102,6 +102,16 @@ class Bench:
                 return await story(Road(self._connection))
 
         return self._runner.run(run())
+
+    @contextmanager
+    def voided(self) -> Iterator[tuple[Road, Callable[[Coroutine[Any, Any, T]], T]]]:
+        """The same for a story that is told step by step: a road, and what runs each step."""
+        transaction = self._connection.transaction(force_rollback=True)
+        self._runner.run(transaction.__aenter__())
+        try:
+            yield Road(self._connection), self._runner.run
+        finally:
+            self._runner.run(transaction.__aexit__(None, None, None))
 
     def close(self) -> None:
         self._runner.run(self._connection.close())
