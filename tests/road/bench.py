@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -14,8 +14,10 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
+from token_engine.domain.ledger import UNATTRIBUTED, Kind, Movement, legs_of
 from token_engine.domain.receipt import Receipt, Rejected
 from token_engine.domain.refusal import Refusal
+from token_engine.storage import ledger
 from token_engine.storage.database import Database, Transaction
 from token_engine.tiers import accounts
 from token_engine.tiers.accounts import NewAccount
@@ -29,7 +31,8 @@ T = TypeVar("T")
 TABLES = (
     "banks", "emi_accounts", "account_openings", "emi_account_snapshots", "reconciliation_discrepancies",
     "bank_messages", "bank_entries", "bank_entry_sightings", "circuit_breaker_steps", "outbox", "audit_log",
-    "threshold_policies", "discrepancy_events",
+    "threshold_policies", "discrepancy_events", "ledger_movements", "ledger_postings", "ledger_holders",
+    "idempotency_keys",
 )  # fmt: skip
 
 
@@ -53,8 +56,13 @@ class Road:
         return UUID(made["id"])
 
     async def ledger(self, account: UUID, balance: str) -> None:
-        """What the token side will do when it is built."""
-        await self.connection.execute("UPDATE emi_accounts SET ledger_balance = %s WHERE id = %s", [balance, account])
+        """Make it the ledger balance by a movement that nobody asked the bank about, and judge nothing."""
+        change = Decimal(balance) - (await self.state(account))["ledger_balance"]
+        movement = Movement(
+            kind=Kind.ADJUSTMENT, amount=abs(change), reason="tests", actor="tests",
+            from_holder=UNATTRIBUTED if change < 0 else None, to_holder=UNATTRIBUTED if change > 0 else None,
+        )  # fmt: skip
+        await ledger.post(self.tx, [(account, movement, legs_of(movement))], NOW)
 
     async def take(self, *messages: bytes | Delivery, source: str = "bank.notifications.other") -> list[Receipt]:
         """One batch."""
@@ -95,6 +103,16 @@ class Bench:
                 return await story(Road(self._connection))
 
         return self._runner.run(run())
+
+    @contextmanager
+    def voided(self) -> Iterator[tuple[Road, Callable[[Coroutine[Any, Any, T]], T]]]:
+        """The same for a story that is told step by step: a road, and what runs each step."""
+        transaction = self._connection.transaction(force_rollback=True)
+        self._runner.run(transaction.__aenter__())
+        try:
+            yield Road(self._connection), self._runner.run
+        finally:
+            self._runner.run(transaction.__aexit__(None, None, None))
 
     def close(self) -> None:
         self._runner.run(self._connection.close())

@@ -149,7 +149,7 @@ async def everything(road: Road, *, but: Sequence[str] = ()) -> dict[str, list[s
             continue
         rows = []
         for row in await road.rows(f"SELECT * FROM {table}"):
-            said = {key: value for key, value in row.items() if key != "id"}
+            said = {key: value for key, value in row.items() if key not in ("id", "movement_id")}
             if said.get("message_id") is not None:
                 said["message_id"] = digests[said["message_id"]]
             if table == "outbox":

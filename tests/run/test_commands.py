@@ -215,7 +215,8 @@ def test_what_cannot_be_ingested_is_told_and_kept(engine: Engine, tmp_path: Path
 
 def test_check_finds_a_position_that_its_entries_do_not_make(engine: Engine) -> None:
     engine.create_account("DRIFT", ledger_balance="0", bank_balance="7")
-    assert engine.cli("check").stdout == b"Every position is the fold of its entries.\n"
+    folds = b"Every position is the fold of its entries.\nEvery ledger balance is the fold of its postings.\n"
+    assert engine.cli("check").stdout == folds
     with psycopg.connect(engine.database_url) as connection:
         connection.execute("UPDATE emi_accounts SET bank_reported_balance = 8 WHERE account_number = 'DRIFT'")
     done = engine.cli("check")

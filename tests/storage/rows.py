@@ -34,6 +34,15 @@ INSERT INTO audit_log (at, actor, action, account_id, details)
 VALUES ('2025-11-18Z', 'engine', 'a', '{ACCOUNT}', '{{}}');
 INSERT INTO threshold_policies VALUES ('global', 0.01, 0.05, 0.5, 0, NULL, NULL, NULL, '1 day');
 """,
+    2: f"""
+WITH minted AS (
+    INSERT INTO ledger_movements (account_id, kind, amount, to_holder, reason, actor, at, idempotency_key)
+    VALUES ('{ACCOUNT}', 'mint', 10, 'BANKAEAD', 'r', 'tests', '2025-11-18Z', 'mint 1') RETURNING id
+)
+INSERT INTO ledger_postings (movement_id, ledger_account, holder, amount)
+SELECT id, 'issued', NULL, -10 FROM minted UNION ALL SELECT id, 'holder', 'BANKAEAD', 10 FROM minted;
+INSERT INTO idempotency_keys VALUES ('k', sha256('1'), 201, '{{}}', '2025-11-18Z');
+""",
     4: f"""
 INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, status, assignee)
 VALUES ('00000000-0000-4000-8000-00000000000e', '{ACCOUNT}', 'UNALLOCATED', 'INVESTIGATING', 'ann');

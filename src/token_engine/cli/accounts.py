@@ -9,6 +9,7 @@ import typer
 
 from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl, database_of
 from token_engine.cli.session import now, show, with_database
+from token_engine.domain.ledger import Mode
 from token_engine.domain.refusal import Refusal
 from token_engine.storage.database import Database
 from token_engine.tiers import accounts as tier
@@ -38,6 +39,9 @@ def create(
     inverts_reversals: Annotated[
         bool, typer.Option(help="This bank sends a reversal with the indicator of what it undoes.")
     ] = False,
+    ledger_mode: Annotated[
+        Mode, typer.Option(help="Who keeps its token ledger: this engine, or the issuer elsewhere.")
+    ] = Mode.ENGINE,
     actor: Actor = "cli",
     data: Data = DATA,
     database_url: DatabaseUrl = None,
@@ -47,7 +51,7 @@ def create(
     wanted = NewAccount(
         account_number=number, currency=currency, bank=bank, bic=bic, ledger_balance=ledger_balance,
         bank_balance=bank_balance, as_of=as_of and as_of.replace(tzinfo=now().tzinfo),
-        inverts_reversals=inverts_reversals,
+        inverts_reversals=inverts_reversals, ledger_mode=ledger_mode,
     )  # fmt: skip
 
     async def work(database: Database) -> dict[str, Any] | Refusal:

@@ -8,7 +8,7 @@ import typer
 
 from token_engine.cli.options import DATA, Data, DatabaseUrl, database_of
 from token_engine.cli.session import unreachable_is_exit_2, with_database
-from token_engine.storage import accounts
+from token_engine.storage import accounts, ledger
 from token_engine.storage import migrate as steps
 from token_engine.storage.database import Database
 
@@ -25,18 +25,30 @@ def migrate(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
 
 
 def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
-    """Recompute every position from its entries. Exits 1 if a stored one differs."""
+    """Recompute every position from its entries, and every ledger balance from its postings. Exits 1 if a stored
+    one differs.
+    """
 
-    async def work(database: Database) -> list[dict[str, Any]]:
+    async def work(database: Database) -> list[str]:
         async with database.transaction() as tx:
-            return await accounts.position_drift(tx)
+            positions = await accounts.position_drift(tx)
+            balances = await ledger.drift(tx)
+            unbalanced = await ledger.unbalanced(tx)
+        return [
+            *(f"{_of(row)}: stored {row['stored']}, its entries make {row['folded']}" for row in positions),
+            *(f"{_of(row)}: ledger balance {row['stored']}, its postings make {row['folded']}" for row in balances),
+            *(f"movement {m['id']}: {m['legs']} legs that come to {m['total']}" for m in unbalanced),
+        ]
 
     wrong = with_database(database_of(database_url, data), work)
-    for row in wrong:
-        typer.echo(
-            f"{row['account_number']} {row['currency']}: stored {row['stored']}, its entries make {row['folded']}",
-            err=True,
-        )
+    for line in wrong:
+        typer.echo(line, err=True)
     if wrong:
         raise typer.Exit(1)
     typer.echo("Every position is the fold of its entries.")
+    typer.echo("Every ledger balance is the fold of its postings.")
+
+
+def _of(row: dict[str, Any]) -> str:
+    account = f"{row['account_number']} {row['currency']}"
+    return f"{account} holder {row['holder']}" if row.get("holder") else account

@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from token_engine.domain.account import Account, OpenDiscrepancy
 from token_engine.domain.backing import ACTION, Level, judge
@@ -73,6 +74,12 @@ class Standing:
         self.discrepancies: dict[UUID, Discrepancy] = {}
         """How each was last seen; `take_story` has what happened to them on the way."""
         self._story: list[Told] = []
+
+    def issue(self, change: Decimal) -> None:
+        """Move the ledger balance by `change` (major units; below zero for tokens that cease to be). The next
+        judgement sees it.
+        """
+        self.account = structs.replace(self.account, ledger=EXACT.add(self.account.ledger, change))
 
     def take(
         self, change: Decimal, recorded: int, evidence: Evidence, new_id: Callable[[], UUID]

@@ -29,12 +29,14 @@ async def upsert_bank(tx: Transaction, key: UUID, name: str, bic: str | None, *,
 
 async def create(
     tx: Transaction, *, key: UUID, bank_id: UUID, account_number: str, currency: str,
-    ledger_balance: Decimal, bank_balance: Decimal, now: datetime,
+    bank_balance: Decimal, ledger_mode: str, now: datetime,
 ) -> bool:  # fmt: skip
-    """Insert an account; False if one with this number and currency is there. Amounts in major units."""
+    """Insert an account with nothing outstanding; False if one with this number and currency is there. The
+    amount is in major units.
+    """
     parameters = {
         "id": key, "bank_id": bank_id, "account_number": account_number, "currency": currency,
-        "ledger_balance": ledger_balance, "bank_balance": bank_balance, "now": now,
+        "bank_balance": bank_balance, "ledger_mode": ledger_mode, "now": now,
     }  # fmt: skip
     return bool(await _rows(tx, _sql.create, parameters))
 

@@ -7,8 +7,8 @@ ON CONFLICT (name) DO UPDATE SET
 RETURNING id
 
 -- name: create
-INSERT INTO emi_accounts (id, bank_id, account_number, currency, ledger_balance, bank_reported_balance, created_at)
-VALUES (%(id)s, %(bank_id)s, %(account_number)s, %(currency)s, %(ledger_balance)s, %(bank_balance)s, %(now)s)
+INSERT INTO emi_accounts (id, bank_id, account_number, currency, bank_reported_balance, ledger_mode, created_at)
+VALUES (%(id)s, %(bank_id)s, %(account_number)s, %(currency)s, %(bank_balance)s, %(ledger_mode)s, %(now)s)
 ON CONFLICT (account_number, currency) DO NOTHING
 RETURNING id
 
@@ -22,7 +22,7 @@ UPDATE emi_accounts SET closed_at = %(now)s WHERE id = %(id)s AND closed_at IS N
 -- name: listing
 SELECT a.id, a.account_number, a.currency, b.name AS bank, a.ledger_balance, a.bank_reported_balance,
     a.reserved_balance, a.available_balance, a.last_reconciliation_at, a.reconciliation_status,
-    a.reconciliation_source, a.reconciliation_difference, a.circuit_breaker, a.created_at, a.closed_at
+    a.reconciliation_source, a.reconciliation_difference, a.circuit_breaker, a.ledger_mode, a.created_at, a.closed_at
 FROM emi_accounts a JOIN banks b ON b.id = a.bank_id
 WHERE (%(id)s::uuid IS NULL OR a.id = %(id)s::uuid)
     AND (%(number)s::text IS NULL OR a.account_number = %(number)s::text)

@@ -13,6 +13,7 @@ from schwifty import IBAN
 from schwifty.exceptions import SchwiftyException
 
 from token_engine.domain.backing import DEFAULT_POLICY, Level, Policy, verdict_as_of
+from token_engine.domain.ledger import Mode
 from token_engine.domain.money import check_currency, check_decimals, in_currency, parse_amount
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.domain.standing import Evidence
@@ -21,6 +22,7 @@ from token_engine.storage import accounts, positions
 from token_engine.storage.database import Transaction
 from token_engine.tiers.acceptance import as_account_id
 from token_engine.tiers.changes import Changes
+from token_engine.tiers.ledger import open_account
 
 _LOOKS_LIKE_IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _ACCOUNT_NUMBER_LENGTH: Final = 50
@@ -31,7 +33,9 @@ class NewAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a person says of an account to take on. Balances are decimal strings in major units.
 
     `bank_balance` is what the bank held at `as_of` (default: now): the position starts from it. Without
-    it the account is Unknown, and refuses holds, until the bank speaks.
+    it the account is Unknown, and refuses holds, until the bank speaks. `ledger_balance` becomes the first
+    movement of the token ledger. `ledger_mode` says who keeps that ledger, once and for all: this engine, or
+    the issuer elsewhere, who posts its movements.
     """
 
     account_number: str
@@ -42,6 +46,7 @@ class NewAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     bank_balance: str | None = None
     as_of: datetime | None = None
     inverts_reversals: bool = False
+    ledger_mode: Mode = Mode.ENGINE
 
 
 async def create(tx: Transaction, wanted: NewAccount, actor: str, now: datetime) -> dict[str, Any] | Refusal:
@@ -56,7 +61,7 @@ async def create(tx: Transaction, wanted: NewAccount, actor: str, now: datetime)
     )
     fresh = await accounts.create(
         tx, key=key, bank_id=bank_id, account_number=number, currency=wanted.currency,
-        ledger_balance=ledger, bank_balance=bank_balance or Decimal(0), now=now,
+        bank_balance=bank_balance or Decimal(0), ledger_mode=wanted.ledger_mode, now=now,
     )  # fmt: skip
     if not fresh:
         return Refusal(
@@ -64,6 +69,8 @@ async def create(tx: Transaction, wanted: NewAccount, actor: str, now: datetime)
             f"account_number: {number} in {wanted.currency} is known already",
             "account_number",
         )
+    if ledger:
+        await open_account(tx, key, ledger, actor, now)
     changes = Changes(now)
     changes.note("account_created", key, None, msgspec.to_builtins(wanted), actor)
     if bank_balance is not None:
@@ -165,6 +172,7 @@ def _view(row: dict[str, Any], policy: Policy, now: datetime) -> dict[str, Any]:
         "difference": in_currency(row["bank_reported_balance"] - row["ledger_balance"], row["currency"]),
         "verdict": verdict_as_of(level, row["last_reconciliation_at"], now, policy),
         "circuit_breaker": row["circuit_breaker"],
+        "ledger_mode": row["ledger_mode"],
         "reconciliation_status": row["reconciliation_status"],
         "reconciliation_source": row["reconciliation_source"],
         "last_reconciliation_at": row["last_reconciliation_at"],

@@ -13,10 +13,10 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.entrypoints.api import discrepancies, envelope, hot, intake, questions
+from token_engine.entrypoints.api import discrepancies, envelope, hot, intake, ledger, questions
 from token_engine.entrypoints.api.page import page
 from token_engine.entrypoints.api.rooms import Rooms
-from token_engine.tiers import accounts
+from token_engine.tiers import accounts, orders
 
 _V1: Final = "/api/v1"
 _PREFIX: Final = f"{_V1}/reconciliation"
@@ -38,15 +38,35 @@ _CAMT054_BODY: Final[dict[str, Any]] = {
         },
     }
 }
-_NEW_ACCOUNT_SCHEMA: Final = msgspec.json.schema_components([accounts.NewAccount])[1]["NewAccount"]
-_ACCOUNT_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": _NEW_ACCOUNT_SCHEMA}},
-    }
-}
+
+
+def _body(of: type[msgspec.Struct]) -> dict[str, Any]:
+    """The documentation of a body: its schema in one piece, because references would look for it elsewhere."""
+    _, schemas = msgspec.json.schema_components([of])
+
+    def whole(part: Any) -> Any:
+        match part:
+            case {"$ref": name}:
+                return whole(schemas[name.rpartition("/")[2]])
+            case dict():
+                return {key: whole(member) for key, member in part.items()}
+            case list():
+                return [whole(member) for member in part]
+            case _:
+                return part
+
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": whole(schemas[of.__name__])}}}}
+
+
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
 _Actor = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
+_Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[!-~]+$",
+        description="a name of the request: the same again is answered again, not done again",
+    ),
+]  # fmt: skip
 _PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
 
@@ -60,6 +80,7 @@ def build(rooms: Rooms) -> FastAPI:
     )
     _tiers(app, rooms)
     _accounts(app, rooms)
+    _ledger(app, rooms)
     discrepancies.add_paths(app, rooms)
     _evidence(app, rooms)
     _errors(app)
@@ -109,7 +130,7 @@ def _tiers(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _accounts(app: FastAPI, rooms: Rooms) -> None:
-    @app.post(f"{_V1}/accounts", tags=["accounts"], status_code=201, openapi_extra=_ACCOUNT_BODY)
+    @app.post(f"{_V1}/accounts", tags=["accounts"], status_code=201, openapi_extra=_body(accounts.NewAccount))
     async def create(request: Request, actor: _Actor = "api") -> Response:
         """Take an account on."""
         try:
@@ -153,6 +174,54 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
         if isinstance(closed, Refusal):
             return envelope.error(404 if closed.code == "unknown_account" else 409, closed)
         return envelope.ok(closed)
+
+
+def _ledger(app: FastAPI, rooms: Rooms) -> None:
+    @app.post(f"{_V1}/burns", tags=["ledger"], status_code=201, openapi_extra=_body(orders.Burn))
+    async def burn(request: Request, key: _Key) -> Response:
+        """Burn tokens that a holder gives up."""
+        return await ledger.change(rooms, request, key, "burn", orders.Burn, orders.burn)
+
+    @app.post(f"{_V1}/transfers", tags=["ledger"], status_code=201, openapi_extra=_body(orders.Transfer))
+    async def transfer(request: Request, key: _Key) -> Response:
+        """Pass tokens from one holder to another."""
+        return await ledger.change(rooms, request, key, "transfer", orders.Transfer, orders.transfer)
+
+    @app.post(f"{_V1}/replenishments", tags=["ledger"], status_code=201, openapi_extra=_body(orders.Replenishment))
+    async def replenish(request: Request, key: _Key) -> Response:
+        """Keep that the issuer's own money backs tokens."""
+        return await ledger.change(rooms, request, key, "replenishment", orders.Replenishment, orders.replenish)
+
+    @app.post(
+        f"{_V1}/movements/{{number}}/reversal", tags=["ledger"], status_code=201, openapi_extra=_body(orders.Reversal)
+    )
+    async def reverse(request: Request, key: _Key, number: int) -> Response:
+        """Undo a movement by its opposite."""
+        return await ledger.reversal(rooms, request, key, number)
+
+    @app.post(
+        f"{_V1}/ledger/movements", tags=["ledger"], status_code=201, openapi_extra=_body(orders.ExternalMovements)
+    )
+    async def external(request: Request, key: _Key) -> Response:
+        """Post what a token ledger kept elsewhere has moved: all of it, or nothing."""
+        return await ledger.change(
+            rooms, request, key, "external movements", orders.ExternalMovements, orders.post_external
+        )
+
+    @app.get(f"{_V1}/supply", tags=["ledger"])
+    async def supply() -> Response:
+        """Tokens outstanding, by token."""
+        return await ledger.supply(rooms)
+
+    @app.get(f"{_V1}/supply/{{token}}/holders", tags=["ledger"])
+    async def holders(token: str, after: str | None = None, limit: _PageSize = 100) -> Response:
+        """Who holds a token, in the order of their ids."""
+        return await ledger.holders(rooms, token, after, limit)
+
+    @app.get(f"{_V1}/accounts/{{account_id}}/movements", tags=["ledger"])
+    async def movements(account_id: str, before: int | None = None, limit: _PageSize = 100) -> Response:
+        """An account's movements on the token ledger, newest first."""
+        return await ledger.movements(rooms, account_id, before, limit)
 
 
 def _evidence(app: FastAPI, rooms: Rooms) -> None:

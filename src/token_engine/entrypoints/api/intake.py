@@ -47,13 +47,13 @@ async def _deliveries(request: Request, rooms: Rooms) -> list[Delivery]:
     return [structs.replace(cut, digest=digest.digest(), size=size, refused=why)]
 
 
-async def small_body(request: Request) -> bytes:
-    """The body of a request that a person wrote. Raises RefusedError before it fills the memory."""
+async def small_body(request: Request, largest: int = _LARGEST_SMALL_BODY) -> bytes:
+    """The body of a request that is no bank message. Raises RefusedError before it fills the memory."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LARGEST_SMALL_BODY:
-            raise RefusedError("too_large", f"body: larger than {_LARGEST_SMALL_BODY} bytes", "body")
+        if len(body) > largest:
+            raise RefusedError("too_large", f"body: larger than {largest} bytes", "body")
     return body
 
 

@@ -1,0 +1,124 @@
+"""The HTTP door of the token ledger: every change under an idempotency key, and what is outstanding."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from token_engine.domain.money import CURRENCIES, in_currency
+from token_engine.domain.refusal import Refusal, RefusedError
+from token_engine.entrypoints.api import envelope, intake
+from token_engine.entrypoints.api.questions import LARGEST_PAGE
+from token_engine.entrypoints.api.rooms import Rooms
+from token_engine.storage import ledger as stored
+from token_engine.storage.database import Transaction
+from token_engine.tiers import accounts
+from token_engine.tiers.once import Answer, once, status_of
+from token_engine.tiers.orders import Reversal, undo
+
+_LARGEST_BODY: Final = 1024 * 1024
+"""A thousand movements with room for long names."""
+_decode_refusal: Final = msgspec.json.Decoder(Refusal).decode
+_LARGEST_NUMBER: Final = 2**63
+O = TypeVar("O", bound=msgspec.Struct)  # noqa: E741  an order
+
+
+async def change(
+    rooms: Rooms, request: Request, key: str, operation: str, order: type[O],
+    do: Callable[[Transaction, O, str, datetime], Awaitable[dict[str, Any]]],
+) -> Response:  # fmt: skip
+    """Do what the body asks, once for its key. Answers after the commit."""
+    try:
+        wanted = msgspec.json.decode(await intake.small_body(request, _LARGEST_BODY), type=order)
+    except msgspec.ValidationError as wrong:
+        return envelope.error(422, _unreadable(str(wrong)))
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        return envelope.error(422, Refusal("invalid_json", str(wrong)))
+    except RefusedError as wrong:
+        return envelope.error(413, wrong.refusal)
+    now = rooms.clock()
+    async with rooms.database.transaction() as tx:
+        answer = await once(tx, key, operation, wanted, now, lambda: do(tx, wanted, key, now))
+    return _answered(answer)
+
+
+async def reversal(rooms: Rooms, request: Request, key: str, number: int) -> Response:
+    """Reverse movement `number`."""
+    if not 0 < number < _LARGEST_NUMBER:
+        return envelope.not_found("movement", str(number))
+
+    async def do(tx: Transaction, wanted: Reversal, key: str, now: datetime) -> dict[str, Any]:
+        return await undo(tx, number, wanted, key, now)
+
+    return await change(rooms, request, key, f"reversal of {number}", Reversal, do)
+
+
+def _unreadable(wrong: str) -> Refusal:
+    """The member that a body lacks or has wrong, as its reader says it."""
+    text, _, place = wrong.partition(" - at `$")
+    field = place.rstrip("`").lstrip(".") or None
+    if "`" in text and ("missing required field" in text or "unknown field" in text):
+        member = text.split("`")[1]
+        field = f"{field}.{member}" if field else member
+    return Refusal("invalid_request", f"{field}: {text}" if field else text, field)
+
+
+def _answered(answer: Answer) -> Response:
+    if answer.status < 400:
+        response = envelope.ok(msgspec.Raw(answer.content.encode()), answer.status)
+    else:
+        response = envelope.error(answer.status, _decode_refusal(answer.content))
+    if answer.again:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+async def supply(rooms: Rooms) -> Response:
+    """Tokens outstanding, by token."""
+    async with rooms.database.transaction() as tx:
+        rows = await stored.supply(tx)
+    return envelope.ok(
+        {
+            "supply": [
+                {
+                    "token": f"x{row['currency']}",
+                    "currency": row["currency"],
+                    "supply": in_currency(row["supply"], row["currency"]),
+                    "holders": row["holders"],
+                    "accounts": row["accounts"],
+                }
+                for row in rows
+            ]
+        }
+    )
+
+
+async def holders(rooms: Rooms, token: str, after: str | None, limit: int) -> Response:
+    """Who holds a token, in the order of their ids."""
+    currency = token.removeprefix("x")
+    if token == currency or currency not in CURRENCIES:
+        return envelope.not_found("token", token)
+    async with rooms.database.transaction() as tx:
+        rows = await stored.holders_of_token(tx, currency, after, min(limit, LARGEST_PAGE))
+    found = [{"holder": row["holder"], "balance": in_currency(row["balance"], currency)} for row in rows]
+    return envelope.ok({"token": token, "holders": found})
+
+
+async def movements(rooms: Rooms, name: str, before: int | None, limit: int) -> Response:
+    """An account's movements, newest first."""
+    async with rooms.database.transaction() as tx:
+        view = await accounts.show(tx, name, rooms.clock())
+        if view is None:
+            refusal = Refusal("unknown_account", f"account_id: no account {name!r} is known here", "account_id")
+            return envelope.error(status_of(refusal), refusal)
+        rows = await stored.movements(tx, UUID(view["id"]), before, min(limit, LARGEST_PAGE))
+    for row in rows:
+        row["amount"] = in_currency(row["amount"], row["currency"])
+        row["token"] = f"x{row['currency']}"
+    return envelope.ok({"movements": rows})

@@ -1,0 +1,164 @@
+"""What the database itself refuses of the token ledger, whoever asks: the last guard under all code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.errors import CheckViolation, RestrictViolation, UniqueViolation
+
+from storage.conftest import Databases
+from storage.rows import ACCOUNT, REPRESENTATIVE
+from token_engine.storage.migrate import migrate
+
+
+@pytest.fixture(scope="module")
+def filled_url(another_for_all: Databases) -> str:
+    """An account taken on before there was a ledger with 100, to which 10 were minted."""
+    url = another_for_all()
+    migrate(url, up_to=1)
+    with psycopg.connect(url) as connection:
+        connection.execute(REPRESENTATIVE[1].encode())
+    migrate(url)
+    with psycopg.connect(url) as connection:
+        connection.execute(REPRESENTATIVE[2].encode())
+    return url
+
+
+@pytest.fixture
+def filled(filled_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Rolled back after the test."""
+    with psycopg.connect(filled_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+def movement(legs: str, *, kind: str = "mint", amount: str = "5", gives: str = "NULL", gets: str = "'B'",
+             reverses: str = "NULL", key: str = "NULL") -> str:  # fmt: skip
+    return f"""
+        WITH m AS (
+            INSERT INTO ledger_movements (account_id, kind, amount, from_holder, to_holder, reason, actor, at, reverses,
+                idempotency_key)
+            VALUES ('{ACCOUNT}', '{kind}', {amount}, {gives}, {gets}, 'r', 'tests', now(), {reverses}, {key})
+            RETURNING id)
+        INSERT INTO ledger_postings (movement_id, ledger_account, holder, amount)
+        SELECT m.id, k.* FROM m, (VALUES {legs}) AS k (ledger_account, holder, amount)"""
+
+
+MINT_5 = "('issued', NULL::varchar, -5), ('holder', 'B', 5)"
+BURN_5 = "('holder', 'B', -5), ('issued', NULL, 5)"
+
+
+def test_what_an_account_was_taken_on_with_before_there_was_a_ledger_is_its_first_movement(
+    filled: psycopg.Connection[Any],
+) -> None:
+    rows = filled.execute("SELECT kind, amount, to_holder, actor FROM ledger_movements ORDER BY id").fetchall()
+    assert rows == [("opening", 100, "unattributed", "tests"), ("mint", 10, "BANKAEAD", "tests")]
+    assert filled.execute("SELECT ledger_balance, ledger_mode FROM emi_accounts").fetchone() == (110, "engine")
+    holders = filled.execute("SELECT holder, balance FROM ledger_holders ORDER BY holder").fetchall()
+    assert holders == [("BANKAEAD", 10), ("unattributed", 100)]
+
+
+def test_an_account_inserted_with_a_ledger_balance_gets_the_movement_that_makes_it(
+    filled: psycopg.Connection[Any],
+) -> None:
+    filled.execute(
+        """INSERT INTO emi_accounts (id, bank_id, account_number, currency, ledger_balance)
+        SELECT gen_random_uuid(), bank_id, 'SECOND', 'AED', 7.5 FROM emi_accounts"""
+    )
+    rows = filled.execute(
+        """SELECT a.ledger_balance, m.kind, sum(p.amount) FILTER (WHERE p.ledger_account = 'holder'), sum(p.amount)
+        FROM emi_accounts a JOIN ledger_movements m ON m.account_id = a.id
+        JOIN ledger_postings p ON p.movement_id = m.id
+        WHERE a.account_number = 'SECOND' GROUP BY a.ledger_balance, m.kind"""
+    ).fetchall()
+    assert rows == [(Decimal("7.5"), "opening", Decimal("7.5"), 0)]
+
+
+def test_a_balanced_movement_moves_ledger_and_holder_in_its_own_statement(filled: psycopg.Connection[Any]) -> None:
+    filled.execute(movement(MINT_5).encode())
+    filled.execute(movement(BURN_5, kind="burn", gives="'B'", gets="NULL").encode())
+    filled.execute(movement(MINT_5).encode())
+    assert filled.execute("SELECT ledger_balance FROM emi_accounts").fetchone() == (115,)
+    assert filled.execute("SELECT balance FROM ledger_holders WHERE holder = 'B'").fetchone() == (5,)
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"),
+    [
+        ("one leg", movement("('holder', 'B', 5)")),
+        ("unequal legs", movement("('issued', NULL::varchar, -4), ('holder', 'B', 5)")),
+        ("legs of another amount", movement("('issued', NULL::varchar, -6), ('holder', 'B', 6)")),
+        ("both legs the same way", movement("('issued', NULL::varchar, 5), ('holder', 'B', 4)")),
+        ("three legs", movement("('issued', NULL::varchar, -5), ('holder', 'B', 3), ('holder', 'B', 2)")),
+        ("another holder", movement("('issued', NULL::varchar, -5), ('holder', 'C', 5)")),
+        ("own money minted", movement("('own_funds', NULL::varchar, -5), ('holder', 'B', 5)")),
+        ("a mint that nobody gets", movement(MINT_5, gets="NULL")),
+        ("a mint that is a burn", movement(BURN_5, gives="'B'", gets="NULL")),
+        ("nothing", movement(MINT_5, amount="0")),
+        ("less than nothing", movement(MINT_5, amount="-5")),
+        ("a burn of what the holder has not", movement("('holder', 'BANKAEAD', -11), ('issued', NULL, 11)",
+            kind="burn", amount="11", gives="'BANKAEAD'", gets="NULL")),
+        ("a burn of nobody's tokens", movement(BURN_5, kind="burn", gives="'B'", gets="NULL")),
+        ("a transfer to oneself", movement("('holder', 'B', -5), ('holder', 'B', 5)", kind="transfer", gives="'B'")),
+        ("a replenishment that takes money out", movement("('replenished', NULL::varchar, -5), ('own_funds', NULL, 5)",
+            kind="replenishment", gets="NULL")),
+        ("a reversal of nothing", movement(MINT_5, kind="reversal")),
+        ("a mint that reverses", movement(MINT_5, reverses="(SELECT max(id) FROM ledger_movements)")),
+        ("a reversal of another amount", movement("('holder', 'BANKAEAD', -5), ('issued', NULL, 5)", kind="reversal",
+            gives="'BANKAEAD'", gets="NULL", reverses="(SELECT max(id) FROM ledger_movements)")),
+        ("a reversal that does it again", movement("('issued', NULL::varchar, -10), ('holder', 'BANKAEAD', 10)",
+            kind="reversal", amount="10", gets="'BANKAEAD'", reverses="(SELECT max(id) FROM ledger_movements)")),
+        ("no legs at all", f"INSERT INTO ledger_movements (account_id, kind, amount, to_holder, reason, actor, at) "
+            f"VALUES ('{ACCOUNT}', 'mint', 5, 'B', 'r', 'a', now())"),
+        ("legs added later", "INSERT INTO ledger_postings SELECT max(id), 'issued', NULL, -3 FROM ledger_movements "
+            "UNION ALL SELECT max(id), 'holder', 'BANKAEAD', 3 FROM ledger_movements"),
+    ],
+)  # fmt: skip
+def test_a_movement_that_cannot_be_true_is_refused(filled: psycopg.Connection[Any], name: str, statement: str) -> None:
+    with pytest.raises(CheckViolation):
+        filled.execute(statement.encode())
+
+
+def test_a_burn_cannot_take_what_is_reserved_for_payouts(filled: psycopg.Connection[Any]) -> None:
+    filled.execute("UPDATE emi_accounts SET reserved_balance = 106")
+    with pytest.raises(CheckViolation, match="reserved_within_ledger"):
+        filled.execute(
+            movement("('holder', 'BANKAEAD', -5), ('issued', NULL, 5)", kind="burn", gives="'BANKAEAD'",
+                     gets="NULL").encode()
+        )  # fmt: skip
+
+
+def test_a_movement_is_reversed_once_and_a_key_is_used_once(filled: psycopg.Connection[Any]) -> None:
+    back = movement("('holder', 'BANKAEAD', -10), ('issued', NULL, 10)", kind="reversal", amount="10",
+                    gives="'BANKAEAD'", gets="NULL",
+                    reverses="(SELECT id FROM ledger_movements WHERE kind = 'mint')")  # fmt: skip
+    filled.execute(back.encode())
+    for again in (back, movement(MINT_5, key="'mint 1'")):
+        with pytest.raises(UniqueViolation), filled.transaction():
+            filled.execute(again.encode())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *(f"{act} {table}{rest}" for table in ("ledger_movements", "ledger_postings", "idempotency_keys")
+          for act, rest in (("DELETE FROM", ""), ("TRUNCATE", " CASCADE"))),
+        "UPDATE ledger_movements SET amount = 1",
+        "UPDATE ledger_postings SET amount = -amount",
+        "UPDATE idempotency_keys SET status = 200",
+        "UPDATE ledger_holders SET balance = balance + 1",
+        "DELETE FROM ledger_holders",
+        "TRUNCATE ledger_holders",
+        "UPDATE emi_accounts SET ledger_balance = ledger_balance + 1",
+        "UPDATE emi_accounts SET ledger_mode = 'external'",
+    ],
+)  # fmt: skip
+def test_nothing_is_edited_and_no_balance_moves_without_its_postings(
+    filled: psycopg.Connection[Any], statement: str
+) -> None:
+    with pytest.raises(RestrictViolation):
+        filled.execute(statement.encode())
