@@ -29,7 +29,7 @@ T = TypeVar("T")
 TABLES = (
     "banks", "emi_accounts", "account_openings", "emi_account_snapshots", "reconciliation_discrepancies",
     "bank_messages", "bank_entries", "bank_entry_sightings", "circuit_breaker_steps", "outbox", "audit_log",
-    "threshold_policies",
+    "threshold_policies", "breaker_closings", "breaker_overrides",
 )  # fmt: skip
 
 

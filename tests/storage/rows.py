@@ -34,5 +34,19 @@ INSERT INTO audit_log (at, actor, action, account_id, details)
 VALUES ('2025-11-18Z', 'engine', 'a', '{ACCOUNT}', '{{}}');
 INSERT INTO threshold_policies VALUES ('global', 0.01, 0.05, 0.5, 0, NULL, NULL, NULL, '1 day');
 """,
+    3: f"""
+INSERT INTO breaker_closings (id, account_id, state, critical_judgements, requested_by, reason, requested_at,
+    expires_at, settled_by, settled_reason, settled_at)
+VALUES ('00000000-0000-4000-8000-0000000000c1', '{ACCOUNT}', 'PENDING', 0, 'ann', 'r', '2025-11-18Z', '2025-11-19Z',
+        NULL, NULL, NULL),
+       ('00000000-0000-4000-8000-0000000000c2', '{ACCOUNT}', 'APPROVED', 0, 'ann', 'r', '2025-11-17Z', '2025-11-18Z',
+        'bob', 's', '2025-11-17 01:00Z');
+INSERT INTO breaker_overrides (id, account_id, state, requested_by, reason, requested_at, expires_at, approved_by,
+    approved_reason, approved_at, ended_by, ended_reason, ended_at)
+VALUES ('00000000-0000-4000-8000-0000000000d1', '{ACCOUNT}', 'IN_FORCE', 'ann', 'r', '2025-11-18Z', '2025-11-18 01:00Z',
+        'bob', 's', '2025-11-18 00:10Z', NULL, NULL, NULL),
+       ('00000000-0000-4000-8000-0000000000d2', '{ACCOUNT}', 'EXPIRED', 'ann', 'r', '2025-11-17Z', '2025-11-17 01:00Z',
+        NULL, NULL, NULL, 'engine', 's', '2025-11-17 02:00Z');
+""",
 }
 """By the schema version that made these tables; later versions insert into what they made."""

@@ -63,6 +63,11 @@ class Standing:
         self.breaker = account.breaker
         self.level: Level | None = None
         self.evidence: Evidence | None = None
+        self.criticals = 0
+        """How often it was judged Critical here."""
+        self.critical_at: datetime | None = None
+        self.spoke_since_break: bool | None = None
+        """Whether the bank has spoken after the last Critical; None if nothing here changes what was."""
         known = account.open_discrepancy
         self._open: UUID | None = known.id if known else None
         self._severity: Level | None = known.severity if known else None
@@ -81,6 +86,7 @@ class Standing:
         self.level = judge(self.account.ledger, self.bank, self.account.policy)
         self.evidence = evidence
         self._keep_discrepancy(new_id, evidence)
+        self._keep_break(evidence)
         moved: BreakerStep | None = None
         after = step(self.breaker, self.level)
         if after is not self.breaker:
@@ -104,6 +110,15 @@ class Standing:
             circuit_breaker=self.breaker,
             entries_recorded=recorded,
         )
+
+    def _keep_break(self, evidence: Evidence) -> None:
+        """What closing an open breaker will rest on (DESIGN 3.5): order, for which no clock is needed."""
+        if self.level is Level.CRITICAL:
+            self.criticals += 1
+            self.critical_at = evidence.at
+            self.spoke_since_break = False
+        elif evidence.fresh:
+            self.spoke_since_break = True
 
     def _keep_discrepancy(self, new_id: Callable[[], UUID], evidence: Evidence) -> None:
         assert self.level is not None

@@ -84,12 +84,14 @@ class Changes:
         standings = list(self._standings.values())
         discrepancies = [d for s in standings for d in s.discrepancies.values()]
         self._note_discrepancies(standings)
-        await recording.record(tx, settled, entries, self._events, standings)
         if self._steps:
             # Also one that is back where it was: alone, each message would have written its flags.
             stepped = {step.account_id for step in self._steps}
             moved = [(s.account.id, s.breaker.value) for s in standings if s.account.id in stepped]
-            await positions.save_breakers(tx, moved, self._steps)
+            await positions.save_breakers(tx, moved)
+        await recording.record(tx, settled, entries, self._events, standings)
+        if self._steps:
+            await positions.append_breaker_steps(tx, self._steps)
         if discrepancies:
             await positions.save_discrepancies(tx, discrepancies)
         if self._audit:

@@ -9,6 +9,8 @@ import msgspec
 
 from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
+from token_engine.domain.closing import ClosingState
+from token_engine.domain.override import Override, OverrideState
 from token_engine.storage.positions import EventRow
 
 MESSAGE_REJECTED: Final = "reconciliation.message.rejected"
@@ -19,6 +21,23 @@ BREAKER: Final[dict[Breaker, str]] = {
     Breaker.CLOSED: "reconciliation.circuit_breaker.closed",
 }
 """The subject that announces each state of the breaker."""
+
+_BREAKER: Final = "reconciliation.circuit_breaker"
+CLOSING: Final[dict[ClosingState, str]] = {
+    ClosingState.PENDING: f"{_BREAKER}.close_requested",
+    ClosingState.APPROVED: BREAKER[Breaker.CLOSED],
+    ClosingState.WITHDRAWN: f"{_BREAKER}.close_withdrawn",
+    ClosingState.EXPIRED: f"{_BREAKER}.close_expired",
+    ClosingState.VOID: f"{_BREAKER}.close_voided",
+}
+"""The subject that announces each state of a closing."""
+_OVERRIDE: Final[dict[OverrideState, str]] = {
+    OverrideState.PENDING: f"{_BREAKER}.override_requested",
+    OverrideState.IN_FORCE: f"{_BREAKER}.override_granted",
+    OverrideState.EXPIRED: f"{_BREAKER}.override_expired",
+    OverrideState.REVOKED: f"{_BREAKER}.override_revoked",
+    OverrideState.VOID: f"{_BREAKER}.override_voided",
+}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -34,6 +53,15 @@ class _Event(msgspec.Struct):
 def judged(tier: str, level: Level) -> str:
     """`reconciliation.tier1.ok`, or a mismatch of any size."""
     return f"reconciliation.{tier}.{'ok' if level is Level.OK else 'mismatch'}"
+
+
+def override(of: Override) -> str:
+    """The subject that announces an override's state. One that nobody approved lapses under a name of its
+    own: its end shuts nothing, and need wake nobody.
+    """
+    if of.state is OverrideState.EXPIRED and of.approved_at is None:
+        return f"{_BREAKER}.override_request_expired"
+    return _OVERRIDE[of.state]
 
 
 def event(subject: str, event_id: str, at: datetime, message_id: str | None, content: Any) -> EventRow:

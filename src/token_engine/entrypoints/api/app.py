@@ -13,7 +13,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.entrypoints.api import envelope, hot, intake, questions
+from token_engine.entrypoints.api import breaker, envelope, hot, intake, questions
 from token_engine.entrypoints.api.page import page
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.tiers import accounts
@@ -60,6 +60,7 @@ def build(rooms: Rooms) -> FastAPI:
     )
     _tiers(app, rooms)
     _accounts(app, rooms)
+    breaker.add(app, rooms)
     _evidence(app, rooms)
     _errors(app)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from token_engine.domain.refusal import Refusal
 from token_engine.entrypoints.api import envelope
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.storage import accounts as stored_accounts
+from token_engine.storage import breakers as stored_breakers
 from token_engine.storage import messages as stored_messages
 from token_engine.telemetry import metrics
 from token_engine.tiers import accounts, intraday
@@ -38,8 +40,9 @@ async def scrape(rooms: Rooms) -> Response:
     async with rooms.database.transaction() as tx:
         discrepancies = await stored_accounts.open_discrepancies(tx)
         breakers = await stored_accounts.breakers(tx)
+        under_way = Counter(act.act for act in await stored_breakers.under_way(tx, rooms.clock()))
         unpublished, rejected = await stored_accounts.backlog(tx)
-    text = metrics.exposition(discrepancies, breakers, unpublished, rejected)
+    text = metrics.exposition(discrepancies, breakers, under_way, unpublished, rejected)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
