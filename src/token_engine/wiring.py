@@ -31,11 +31,12 @@ from token_engine.servers import DataDirectory, EmbeddedNats, EmbeddedPostgres, 
 from token_engine.storage.database import Database
 from token_engine.storage.migrate import migrate
 from token_engine.telemetry.logs import logger
-from token_engine.tiers import demo, intraday
+from token_engine.tiers import breakers, demo, intraday
 
 _DEMO_SUBJECT: Final = "iso20022.camt.054"
 _DEMO_SECONDS: Final = 1.0
 _WATCH_SECONDS: Final = 0.25
+_EXPIRY_SECONDS: Final = 5.0  # how late the news of an expiry may be; the expiry itself waits for nothing
 _BACKLOG: Final = 2048
 _log = logger()
 
@@ -168,6 +169,12 @@ async def _engine(
             relay.wake()
 
         stack.push_async_callback(every(INTRADAY_MINUTES * 60, review))
+
+        async def expire() -> None:
+            if await breakers.expire(database, utc_now()):
+                relay.wake()
+
+        stack.push_async_callback(every(_EXPIRY_SECONDS, expire))
         if settings.demo:
             bank = SimulatedBank(demo.NUMBERS, settings.data_dir / "simulated_bank.json", Random())  # noqa: S311
 

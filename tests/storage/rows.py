@@ -43,6 +43,20 @@ INSERT INTO ledger_postings (movement_id, ledger_account, holder, amount)
 SELECT id, 'issued', NULL, -10 FROM minted UNION ALL SELECT id, 'holder', 'BANKAEAD', 10 FROM minted;
 INSERT INTO idempotency_keys VALUES ('k', sha256('1'), 201, '{{}}', '2025-11-18Z');
 """,
+    3: f"""
+INSERT INTO breaker_closings (id, account_id, state, critical_judgements, requested_by, reason, requested_at,
+    expires_at, settled_by, settled_reason, settled_at)
+VALUES ('00000000-0000-4000-8000-0000000000c1', '{ACCOUNT}', 'PENDING', 0, 'ann', 'r', '2025-11-18Z', '2025-11-19Z',
+        NULL, NULL, NULL),
+       ('00000000-0000-4000-8000-0000000000c2', '{ACCOUNT}', 'APPROVED', 0, 'ann', 'r', '2025-11-17Z', '2025-11-18Z',
+        'bob', 's', '2025-11-17 01:00Z');
+INSERT INTO breaker_overrides (id, account_id, state, requested_by, reason, requested_at, expires_at, approved_by,
+    approved_reason, approved_at, ended_by, ended_reason, ended_at)
+VALUES ('00000000-0000-4000-8000-0000000000d1', '{ACCOUNT}', 'IN_FORCE', 'ann', 'r', '2025-11-18Z', '2025-11-18 01:00Z',
+        'bob', 's', '2025-11-18 00:10Z', NULL, NULL, NULL),
+       ('00000000-0000-4000-8000-0000000000d2', '{ACCOUNT}', 'EXPIRED', 'ann', 'r', '2025-11-17Z', '2025-11-17 01:00Z',
+        NULL, NULL, NULL, 'engine', 's', '2025-11-17 02:00Z');
+""",
     4: f"""
 INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, status, assignee)
 VALUES ('00000000-0000-4000-8000-00000000000e', '{ACCOUNT}', 'UNALLOCATED', 'INVESTIGATING', 'ann');

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from token_engine.cli import accounts, discrepancies, ingest, messages, policy, read, run, upkeep
+from token_engine.cli import accounts, breaker, discrepancies, ingest, messages, policy, read, run, upkeep
 
 app = typer.Typer(
     name="token-engine",
@@ -21,6 +21,7 @@ app.command("messages")(messages.messages)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(discrepancies.app, name="discrepancies")
 app.add_typer(policy.app, name="policy")
+app.add_typer(breaker.app, name="breaker")
 app.command("check")(upkeep.check)
 app.command("migrate")(upkeep.migrate)
 

@@ -20,9 +20,6 @@ from token_engine.domain.refusal import Refusal
 BALANCE_MISMATCH: Final = "BALANCE_MISMATCH"
 """The type of a difference between ledger and bank: the one that judging an account opens and resolves."""
 
-ENGINE: Final = "engine"
-"""The actor of what the engine does by itself; nobody else may go by this name."""
-
 
 class Status(StrEnum):
     """OPEN: nobody's. INVESTIGATING: somebody's. RESOLVED: done, by the engine or a person."""

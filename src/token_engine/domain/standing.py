@@ -13,8 +13,9 @@ from msgspec import structs
 from token_engine.domain.account import Account, OpenDiscrepancy
 from token_engine.domain.backing import ACTION, Level, judge
 from token_engine.domain.breaker import Breaker, step
-from token_engine.domain.discrepancy import ENGINE, Happening, Told
+from token_engine.domain.discrepancy import Happening, Told
 from token_engine.domain.money import EXACT, in_currency
+from token_engine.domain.person import ENGINE
 from token_engine.domain.receipt import Judgement
 
 
@@ -71,6 +72,11 @@ class Standing:
         self.level: Level | None = None
         self.evidence: Evidence | None = None
         self._open: OpenDiscrepancy | None = account.open_discrepancy
+        self.criticals = 0
+        """How often it was judged Critical here."""
+        self.critical_at: datetime | None = None
+        self.spoke_since_break: bool | None = None
+        """Whether the bank has spoken after the last Critical; None if nothing here changes what was."""
         self.discrepancies: dict[UUID, Discrepancy] = {}
         """How each was last seen; `take_story` has what happened to them on the way."""
         self._story: list[Told] = []
@@ -92,6 +98,7 @@ class Standing:
         self.level = judge(self.account.ledger, self.bank, self.account.policy)
         self.evidence = evidence
         self._keep_discrepancy(new_id, evidence)
+        self._keep_break(evidence)
         moved: BreakerStep | None = None
         after = step(self.breaker, self.level)
         if after is not self.breaker:
@@ -120,6 +127,15 @@ class Standing:
         """What happened to the account's discrepancies since this was last asked."""
         taken, self._story = self._story, []
         return taken
+
+    def _keep_break(self, evidence: Evidence) -> None:
+        """What closing an open breaker will rest on (DESIGN 3.5): order, for which no clock is needed."""
+        if self.level is Level.CRITICAL:
+            self.criticals += 1
+            self.critical_at = evidence.at
+            self.spoke_since_break = False
+        elif evidence.fresh:
+            self.spoke_since_break = True
 
     def _keep_discrepancy(self, new_id: Callable[[], UUID], evidence: Evidence) -> None:
         assert self.level is not None

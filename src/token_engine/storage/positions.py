@@ -126,9 +126,15 @@ async def _policies_from(cursor: AsyncCursor[Any]) -> dict[str, Policy]:
     }  # fmt: skip
 
 
-async def save_breakers(tx: Transaction, states: Sequence[tuple[UUID, str]], steps: Sequence[StepRow]) -> None:
-    """Write breakers that moved, and each step on the way."""
+async def save_breakers(tx: Transaction, states: Sequence[tuple[UUID, str]]) -> None:
+    """Write breakers that moved. Before the judgements themselves: an opening takes back what the bank had
+    said, and what it says after, in the same batch, must stand.
+    """
     await tx.execute(_sql.save_breakers, [Column(c) for c in zip(*states, strict=True)])
+
+
+async def append_breaker_steps(tx: Transaction, steps: Sequence[StepRow]) -> None:
+    """Append to the breakers' history."""
     await tx.execute(_sql.insert_breaker_steps, [Column(c) for c in zip(*steps, strict=True)])
 
 

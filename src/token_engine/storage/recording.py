@@ -29,6 +29,9 @@ class _StandingRow(NamedTuple):
     status: str
     source: str
     at: datetime | None
+    criticals: int
+    critical_at: datetime | None
+    spoke_since_break: bool | None
 
 
 async def record(
@@ -43,7 +46,7 @@ async def record(
     judged = [
         _StandingRow(
             s.account.id, s.bank, s.bank - s.account.ledger, s.level.value.upper(), s.evidence.source_system,
-            s.evidence.at if s.evidence.fresh else None,
+            s.evidence.at if s.evidence.fresh else None, s.criticals, s.critical_at, s.spoke_since_break,
         )
         for s in standings
         if s.level is not None and s.evidence is not None

@@ -45,13 +45,13 @@ for _tier in ("tier1", "tier2", "tier3"):
 
 
 def exposition(
-    discrepancies: Mapping[str, int], breakers: Mapping[str, bool], unpublished: int, rejected: int,
-    *, oldest_seconds: Mapping[str, float],
+    discrepancies: Mapping[str, int], breakers: Mapping[str, bool], under_way: Mapping[str, int], unpublished: int,
+    rejected: int, *, oldest_seconds: Mapping[str, float],
 ) -> bytes:  # fmt: skip
     """The scrape: this process's counters, and the state as the database has it.
 
     `discrepancies` counts open ones by severity and `oldest_seconds` is the age of the oldest, `breakers` says
-    by account id whether it is open.
+    by account id whether it is open, `under_way` counts what people are about: 'override' and 'closing'.
     """
     lines = [
         "# HELP token_engine_reconciliation_discrepancies Open discrepancies by severity.",
@@ -76,6 +76,8 @@ def exposition(
         for account, active in breakers.items()
     ]
     for name, help_text, value in (
+        ("circuit_breaker_overrides_in_force", "Open breakers that are overridden.", under_way.get("override", 0)),
+        ("circuit_breaker_closings_pending", "Closings that wait for approval.", under_way.get("closing", 0)),
         ("outbox_events", "Events written and not yet handed to JetStream.", unpublished),
         ("rejected_messages", "Bank messages kept as rejected.", rejected),
     ):

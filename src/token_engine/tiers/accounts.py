@@ -18,7 +18,7 @@ from token_engine.domain.money import check_currency, check_decimals, in_currenc
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.domain.standing import Evidence
 from token_engine.iso20022.words import account_number
-from token_engine.storage import accounts, positions
+from token_engine.storage import accounts, breakers, positions
 from token_engine.storage.database import Transaction
 from token_engine.tiers.acceptance import as_account_id
 from token_engine.tiers.changes import Changes
@@ -153,7 +153,15 @@ async def listing(
 
 async def _views(tx: Transaction, rows: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     policies = await positions.all_policies(tx)
-    return [_view(row, _policy(policies, row["currency"], row["id"]), now) for row in rows]
+    under_way = {(act.account_id, act.act): act.expires_at for act in await breakers.under_way(tx, now)}
+    return [
+        _view(row, _policy(policies, row["currency"], row["id"]), now)
+        | {
+            "override_until": under_way.get((row["id"], "override")),
+            "closing_pending_until": under_way.get((row["id"], "closing")),
+        }
+        for row in rows
+    ]
 
 
 def _policy(policies: dict[str, Policy], currency: str, account_id: UUID | None = None) -> Policy:

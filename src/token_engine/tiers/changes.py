@@ -10,7 +10,8 @@ from uuid import UUID
 import msgspec
 
 from token_engine.domain.account import Account
-from token_engine.domain.discrepancy import ENGINE, Happening, Told
+from token_engine.domain.discrepancy import Happening, Told
+from token_engine.domain.person import ENGINE
 from token_engine.domain.receipt import Judgement
 from token_engine.domain.standing import BreakerStep, Evidence, Standing
 from token_engine.storage import positions, recording
@@ -104,12 +105,14 @@ class Changes:
         """Send all that was collected, with messages and entries that it came of."""
         standings = list(self._standings.values())
         discrepancies = [d for s in standings for d in s.discrepancies.values()]
-        await recording.record(tx, settled, entries, self._events, standings)
         if self._steps:
             # Also one that is back where it was: alone, each message would have written its flags.
             stepped = {step.account_id for step in self._steps}
             moved = [(s.account.id, s.breaker.value) for s in standings if s.account.id in stepped]
-            await positions.save_breakers(tx, moved, self._steps)
+            await positions.save_breakers(tx, moved)
+        await recording.record(tx, settled, entries, self._events, standings)
+        if self._steps:
+            await positions.append_breaker_steps(tx, self._steps)
         if discrepancies or self._story:
             await positions.save_discrepancies(tx, discrepancies, self._story)
         if self._audit:

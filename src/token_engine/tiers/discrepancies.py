@@ -20,7 +20,6 @@ from token_engine.domain.account import Account
 from token_engine.domain.backing import DEFAULT_POLICY, Level, Verdict, judge, verdict_as_of
 from token_engine.domain.discrepancy import (
     BALANCE_MISMATCH,
-    ENGINE,
     Case,
     DifferenceRemains,
     Happening,
@@ -32,6 +31,7 @@ from token_engine.domain.discrepancy import (
     why_not_reopened,
 )
 from token_engine.domain.money import EXACT, in_currency
+from token_engine.domain.person import check_actor
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage import accounts as stored_accounts
 from token_engine.storage import discrepancies, positions
@@ -42,7 +42,6 @@ from token_engine.tiers.acceptance import as_account_id
 from token_engine.tiers.changes import Changes
 
 LARGEST_PAGE: Final = 1000
-_NAME_LENGTH: Final = 140
 _TEXT_LENGTH: Final = 4000
 _AGE: Final = re.compile(r"([0-9]{1,5})([smhd])", re.ASCII)
 _UNIT: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -335,10 +334,12 @@ async def _reopen(at: _AtHand, act: Reopening) -> Told | Refusal | None:
 
 def _checked(act: Act) -> Act:
     """The act with its names trimmed. Raises RefusedError naming the field."""
-    actor = _name(act.actor, "actor")
+    actor = check_actor(act.actor)
     match act:
         case Assignment():
-            return Assignment(actor=actor, assignee=None if act.assignee is None else _name(act.assignee, "assignee"))
+            return Assignment(
+                actor=actor, assignee=None if act.assignee is None else check_actor(act.assignee, "assignee")
+            )
         case Comment():
             return Comment(actor=actor, text=_text(act.text, "text"))
         case Resolution():
@@ -347,15 +348,6 @@ def _checked(act: Act) -> Act:
             return Reopening(actor=actor, reason=_text(act.reason, "reason"))
         case _:
             assert_never(act)
-
-
-def _name(said: str, field: str) -> str:
-    name = said.strip()
-    if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
-        raise RefusedError(f"invalid_{field}", f"{field}: 1 to {_NAME_LENGTH} printable characters", field)
-    if name.casefold() == ENGINE:
-        raise RefusedError(f"invalid_{field}", f"{field}: {ENGINE!r} is what the engine does by itself", field)
-    return name
 
 
 def _text(said: str, field: str) -> str:

@@ -10,8 +10,10 @@ import msgspec
 from token_engine.domain.account import Account
 from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
+from token_engine.domain.closing import ClosingState
 from token_engine.domain.discrepancy import Happening, Told
 from token_engine.domain.money import EXACT, in_currency
+from token_engine.domain.override import Override, OverrideState
 from token_engine.storage.positions import EventRow
 
 MESSAGE_REJECTED: Final = "reconciliation.message.rejected"
@@ -30,6 +32,23 @@ DISCREPANCY: Final[dict[Happening, str]] = {
     )
 }  # fmt: skip
 """The subjects of what others may want to act upon; the rest is in the discrepancy's story."""
+
+_BREAKER: Final = "reconciliation.circuit_breaker"
+CLOSING: Final[dict[ClosingState, str]] = {
+    ClosingState.PENDING: f"{_BREAKER}.close_requested",
+    ClosingState.APPROVED: BREAKER[Breaker.CLOSED],
+    ClosingState.WITHDRAWN: f"{_BREAKER}.close_withdrawn",
+    ClosingState.EXPIRED: f"{_BREAKER}.close_expired",
+    ClosingState.VOID: f"{_BREAKER}.close_voided",
+}
+"""The subject that announces each state of a closing."""
+_OVERRIDE: Final[dict[OverrideState, str]] = {
+    OverrideState.PENDING: f"{_BREAKER}.override_requested",
+    OverrideState.IN_FORCE: f"{_BREAKER}.override_granted",
+    OverrideState.EXPIRED: f"{_BREAKER}.override_expired",
+    OverrideState.REVOKED: f"{_BREAKER}.override_revoked",
+    OverrideState.VOID: f"{_BREAKER}.override_voided",
+}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -69,6 +88,15 @@ def discrepancy(told: Told, account: Account) -> dict[str, Any]:
         "actor": told.actor,
         "text": told.text,
     }
+
+
+def override(of: Override) -> str:
+    """The subject that announces an override's state. One that nobody approved lapses under a name of its
+    own: its end shuts nothing, and need wake nobody.
+    """
+    if of.state is OverrideState.EXPIRED and of.approved_at is None:
+        return f"{_BREAKER}.override_request_expired"
+    return _OVERRIDE[of.state]
 
 
 def event(subject: str, event_id: str, at: datetime, message_id: str | None, content: Any) -> EventRow:

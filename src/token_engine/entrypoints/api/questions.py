@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from token_engine.domain.refusal import Refusal
 from token_engine.entrypoints.api import envelope
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.storage import accounts as stored_accounts
+from token_engine.storage import breakers as stored_breakers
 from token_engine.storage import discrepancies as stored_discrepancies
 from token_engine.storage import messages as stored_messages
 from token_engine.telemetry import metrics
@@ -38,10 +40,11 @@ async def scrape(rooms: Rooms) -> Response:
         discrepancies = await stored_accounts.open_discrepancies(tx)
         oldest = await stored_discrepancies.oldest_by_severity(tx)
         breakers = await stored_accounts.breakers(tx)
+        under_way = Counter(act.act for act in await stored_breakers.under_way(tx, rooms.clock()))
         unpublished, rejected = await stored_accounts.backlog(tx)
     now = rooms.clock()
     ages = {severity: (now - opened_at).total_seconds() for severity, opened_at in oldest.items()}
-    text = metrics.exposition(discrepancies, breakers, unpublished, rejected, oldest_seconds=ages)
+    text = metrics.exposition(discrepancies, breakers, under_way, unpublished, rejected, oldest_seconds=ages)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

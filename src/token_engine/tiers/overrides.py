@@ -1,0 +1,114 @@
+"""Break-glass: request an override, approve it as a second person, revoke it (DESIGN 3.5)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from msgspec import structs
+
+from token_engine.domain.breaker import TABLE, Event
+from token_engine.domain.override import Override, OverrideState, expiry
+from token_engine.domain.person import same_person
+from token_engine.domain.refusal import Refusal, RefusedError
+from token_engine.storage import breakers
+from token_engine.storage.database import Transaction
+from token_engine.tiers.breakers import Act, Denied, Held, hold
+
+_OVER: Final = {
+    OverrideState.IN_FORCE: "it was approved",
+    OverrideState.EXPIRED: "its time is over; ask anew",
+    OverrideState.REVOKED: "it was revoked",
+    OverrideState.VOID: "the breaker was closed",
+}
+
+
+class NewOverride(Act, kw_only=True, forbid_unknown_fields=True):
+    """A request for an override: until `expires_at` (with its zone), or for so many `minutes` from now."""
+
+    expires_at: datetime | None = None
+    minutes: int | None = None
+
+
+async def request(tx: Transaction, name: str, wanted: NewOverride, now: datetime) -> Override | Denied:
+    """Ask for an override of an account's open breaker."""
+    try:
+        act, expires_at = wanted.checked(), expiry(wanted.expires_at, wanted.minutes, now)
+    except RefusedError as refused:
+        return Denied(refused.refusal)
+    held = await hold(tx, name, now)
+    if isinstance(held, Denied):
+        return held
+    outcome = await _request(held, act, expires_at)
+    await held.changes.write(tx)
+    return outcome
+
+
+async def _request(held: Held, act: Act, expires_at: datetime) -> Override | Denied:
+    if held.account.closed_at is not None:
+        return Denied(Refusal("account_closed", f"account {held.account.number} is closed", "account_id"))
+    if (known := held.override) is not None:
+        if same_person(known.requested_by, act.actor) and (known.reason, known.expires_at) == (act.reason, expires_at):
+            return known
+        word = "waits for approval" if known.state is OverrideState.PENDING else "is in force"
+        code = "override_pending" if known.state is OverrideState.PENDING else "override_in_force"
+        return Denied(Refusal(code, f"override {known.id} of {known.requested_by} {word} until {known.expires_at}"))
+    if (held.phase, Event.OVERRIDE_GRANTED) not in TABLE:
+        return Denied(Refusal("breaker_not_open", f"the breaker is {held.account.breaker}: nothing to override"))
+    new = Override(
+        id=uuid4(), account_id=held.account.id, state=OverrideState.PENDING, requested_by=act.actor,
+        reason=act.reason, requested_at=held.now, expires_at=expires_at,
+    )  # fmt: skip
+    await held.keep_override(new, act.actor, act.reason)
+    return new
+
+
+async def approve(tx: Transaction, name: str, key: UUID, act: Act, now: datetime) -> Override | Denied:
+    """Put an override in force, as the second person, for what is left of its time."""
+    return await _settle(tx, name, key, act, now, OverrideState.IN_FORCE)
+
+
+async def revoke(tx: Transaction, name: str, key: UUID, act: Act, now: datetime) -> Override | Denied:
+    """End an override, in force or still a request, at once: anybody may, for it only shuts what is open."""
+    return await _settle(tx, name, key, act, now, OverrideState.REVOKED)
+
+
+async def _settle(
+    tx: Transaction, name: str, key: UUID, act: Act, now: datetime, wanted: OverrideState
+) -> Override | Denied:
+    try:
+        act = act.checked()
+    except RefusedError as refused:
+        return Denied(refused.refusal)
+    held = await hold(tx, name, now)
+    if isinstance(held, Denied):
+        return held
+    outcome = await _settle_held(held, key, act, wanted)
+    await held.changes.write(tx)
+    return outcome
+
+
+async def _settle_held(held: Held, key: UUID, act: Act, wanted: OverrideState) -> Override | Denied:
+    known = await breakers.override(held.tx, held.account.id, key)
+    if known is None:
+        return Denied(Refusal("unknown_override", f"no override {key} of this account is known here", "override_id"))
+    by = known.approved_by if wanted is OverrideState.IN_FORCE else known.ended_by
+    if known.state is wanted and same_person(by or "", act.actor):
+        return known  # the answer was lost on its way
+    if wanted is OverrideState.REVOKED and known.state in (OverrideState.PENDING, OverrideState.IN_FORCE):
+        return await held.end_override(OverrideState.REVOKED, act.actor, act.reason)
+    if known.state is not OverrideState.PENDING:
+        return Denied(Refusal(f"override_{known.state.lower()}", f"override {key}: {_OVER[known.state]}"))
+    if same_person(known.requested_by, act.actor):
+        return Denied(Refusal("same_person", f"actor: {known.requested_by} asked; another person approves", "actor"))
+    if held.account.closed_at is not None:
+        return Denied(Refusal("account_closed", f"account {held.account.number} is closed", "account_id"))
+    if (held.phase, Event.OVERRIDE_GRANTED) not in TABLE:
+        return Denied(Refusal("breaker_not_open", f"the breaker is {held.account.breaker}: nothing to override"))
+    granted = structs.replace(
+        known, state=OverrideState.IN_FORCE, approved_by=act.actor, approved_reason=act.reason, approved_at=held.now
+    )
+    held.override = granted
+    await held.keep_override(granted, act.actor, act.reason)
+    return granted
