@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from road.bench import NOW, Bench, Road, note, road_on
+from road.bench import NOW, NUMBER, Bench, Road, note, road_on
 from token_engine.domain.discrepancy import DifferenceRemains
 from token_engine.domain.refusal import Refusal
 from token_engine.storage import discrepancies as stored
@@ -309,6 +309,18 @@ def test_what_to_do_is_found_by_owner_age_severity_and_page(bench: Bench) -> Non
             refusal = await discrepancies.listing(road.tx, msgspec.convert({field: wrong}, Question), LATER)
             assert isinstance(refusal, Refusal)
             assert refusal.field == field
+
+    bench.void(story)
+
+
+def test_a_number_finds_the_discrepancies_of_all_its_currencies_and_an_id_those_of_one(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        ids = {currency: await road.account(currency=currency) for currency in ("AED", "USD")}
+        for currency in ids:
+            await road.take(note(currency, "200", currency=currency))
+        assert {row["currency"] for row in await asked(road, account=NUMBER)} == {"AED", "USD"}
+        for currency, key in ids.items():
+            assert [row["currency"] for row in await asked(road, account=str(key))] == [currency]
 
     bench.void(story)
 

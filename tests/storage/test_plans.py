@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from storage.conftest import Databases
+from token_engine.storage import discrepancies
 from token_engine.storage.database import Database
 from token_engine.storage.migrate import migrate
 from token_engine.storage.queries import load
@@ -136,6 +137,30 @@ def test_an_entry_is_looked_up_by_amount_and_name_together(planner: Planner) -> 
     by_name, by_amount = sorted(conditions, key=len, reverse=True)
     assert all(column in by_name for column in ("account_id", "amount", "identity"))
     assert all(column in by_amount for column in ("account_id", "amount"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({"statuses": ["OPEN", "INVESTIGATING"]}, "discrepancies_unresolved_by_age"),
+        ({"account_id": "c4ca4238-a0b9-2382-0dcc-509a6f75849b"}, "discrepancies_of_account"),
+        ({}, "discrepancies_by_age"),
+    ],
+)
+def test_what_is_left_to_do_is_listed_without_reading_what_is_done(
+    urls: dict[str, str], wanted: dict[str, Any], index: str
+) -> None:
+    nothing = dict.fromkeys(
+        ("statuses", "account_id", "account_number", "type", "severity", "assignee", "open_for", "now", "after_at",
+         "after")
+    )  # fmt: skip
+    for statement in (discrepancies.OLDEST_FIRST, discrepancies.NEWEST_FIRST):
+        with psycopg.connect(urls["full and analysed"]) as connection:
+            row = connection.execute(
+                b"EXPLAIN (FORMAT JSON) " + statement, nothing | {"limit": 100} | wanted
+            ).fetchone()  # fmt: skip
+        assert row is not None
+        assert index in {node.get("Index Name") for node in nodes(row[0][0]["Plan"])}
 
 
 def test_every_statement_of_the_road_is_on_the_list() -> None:

@@ -19,8 +19,8 @@ from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("discrepancies")
-_NEWEST_FIRST: Final[bytes] = b"\n".join((_sql.shown, _sql.wanted, _sql.newest_first))
-_OLDEST_FIRST: Final[bytes] = b"\n".join((_sql.shown, _sql.wanted, _sql.oldest_first))
+NEWEST_FIRST: Final[bytes] = b"\n".join((_sql.shown, _sql.wanted, _sql.newest_first))
+OLDEST_FIRST: Final[bytes] = b"\n".join((_sql.shown, _sql.wanted, _sql.oldest_first))
 _ONE: Final[bytes] = b"\n".join((_sql.shown, _sql.one))
 
 
@@ -29,6 +29,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     statuses: Sequence[Status] | None = None
     account_id: UUID | None = None
+    account_number: str | None = None
     type: str | None = None
     severity: Level | None = None
     assignee: str | None = None
@@ -49,11 +50,11 @@ async def listing(
     after_at, after_id = after or (None, None)
     parameters = {
         "statuses": [s.value for s in wanted.statuses] if wanted.statuses is not None else None,
-        "account_id": wanted.account_id, "type": wanted.type,
+        "account_id": wanted.account_id, "account_number": wanted.account_number, "type": wanted.type,
         "severity": wanted.severity.value if wanted.severity else None, "assignee": wanted.assignee,
         "open_for": wanted.open_for, "now": now, "after_at": after_at, "after": after_id, "limit": limit,
     }  # fmt: skip
-    return await _rows(tx, _OLDEST_FIRST if oldest_first else _NEWEST_FIRST, parameters)
+    return await _rows(tx, OLDEST_FIRST if oldest_first else NEWEST_FIRST, parameters)
 
 
 async def one(tx: Transaction, key: UUID) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ FROM reconciliation_discrepancies d JOIN emi_accounts a ON a.id = d.account_id
 -- name: wanted
 WHERE (%(statuses)s::varchar[] IS NULL OR d.status = ANY (%(statuses)s::varchar[]))
     AND (%(account_id)s::uuid IS NULL OR d.account_id = %(account_id)s::uuid)
+    AND (%(account_number)s::text IS NULL OR a.account_number = %(account_number)s::text)
     AND (%(type)s::text IS NULL OR d.discrepancy_type = %(type)s::text)
     AND (%(severity)s::text IS NULL OR d.severity = %(severity)s::text)
     AND (%(assignee)s::text IS NULL OR d.assignee = %(assignee)s::text)

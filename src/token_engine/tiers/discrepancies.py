@@ -56,7 +56,8 @@ _STATUSES: Final[dict[str, tuple[Status, ...]]] = {
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Which discrepancies somebody asks for, in words as they come; None is all.
 
-    `status`: open (nobody's), investigating, resolved, or unresolved (the first two). `account`: id or number.
+    `status`: open (nobody's), investigating, resolved, or unresolved (the first two). `account`: an id, or a number
+    in whatever currencies.
     `older_than`: 90m, 36h, 7d. `order`: newest or oldest first, by when they opened. `after`: the id of the
     last one seen.
     """
@@ -123,13 +124,16 @@ async def _wanted(tx: Transaction, question: Question, now: datetime) -> Wanted:
     status = _word(question.status, "status", tuple(_STATUSES))
     severities = {level.value.lower(): level for level in Level if level is not Level.OK}
     severity = _word(question.severity, "severity", tuple(severities))
-    account_id = None
+    account_id = account_number = None
     if question.account is not None:
         view = await accounts.show(tx, question.account, now)
         if view is None:
             text = f"account: no account {question.account!r} is known here"
             raise RefusedError("unknown_account", text, "account")
-        account_id = UUID(view["id"])
+        if as_account_id(question.account) == UUID(view["id"]):
+            account_id = UUID(view["id"])
+        else:  # a number, under which there is an account for each currency
+            account_number = view["account_number"]
     open_for = None
     if question.older_than is not None:
         match = _AGE.fullmatch(question.older_than)
@@ -138,7 +142,7 @@ async def _wanted(tx: Transaction, question: Question, now: datetime) -> Wanted:
             raise RefusedError("invalid_request", text, "older_than")
         open_for = timedelta(**{_UNIT[match[2]]: int(match[1])})
     return Wanted(
-        statuses=_STATUSES[status] if status else None, account_id=account_id,
+        statuses=_STATUSES[status] if status else None, account_id=account_id, account_number=account_number,
         type=question.type and question.type.upper(), severity=severities[severity] if severity else None,
         assignee=question.assignee and question.assignee.strip(), open_for=open_for,
     )  # fmt: skip
