@@ -30,7 +30,7 @@ def rows(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
 EVERY = (
     ("messages",), ("replay",), ("ingest", "-"), ("accounts", "list"), ("accounts", "show", "x"),
     ("accounts", "close", "x"), ("accounts", "create", "x", "--currency", "AED", "--bank", "B"), ("check",),
-    ("migrate",),
+    ("migrate",), ("breaker", "show", "x"), ("breaker", "request-close", "x", "--reason", "r"),
 )  # fmt: skip
 
 
