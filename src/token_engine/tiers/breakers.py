@@ -81,9 +81,14 @@ class Held:
         else:
             await breakers.settle_closing(self.tx, settled)
         event_id = f"closing.{settled.id}.{settled.state.lower()}"
-        content = {**structs.asdict(self.judgement()), "closing": settled}
+        stands = self.judgement()
+        content = {**structs.asdict(stands), "closing": settled}
         self.changes.announce(events.CLOSING[settled.state], event_id, None, content)
-        self._note(events.CLOSING[settled.state], {"closing": str(settled.id), "reason": reason}, by)
+        details = {
+            "closing": str(settled.id), "reason": reason, "ledger": stands.ledger_balance,
+            "bank": stands.bank_balance, "level": stands.threshold_level,
+        }  # fmt: skip
+        self._note(events.CLOSING[settled.state], details, by)
 
     async def keep_override(self, settled: Override, by: str, reason: str) -> None:
         """Write an override in its new state, with its event and audit row."""
