@@ -43,7 +43,7 @@ def test_an_actor_that_nobody_can_read_is_refused(name: str) -> None:
     assert (refused.value.refusal.code, refused.value.refusal.field) == ("invalid_actor", "actor")
 
 
-@pytest.mark.parametrize("reason", ["", " \n ", "x" * 1001, "a\x00b"])
+@pytest.mark.parametrize("reason", ["", "a\tb", " \n ", "x" * 1001, "a\x00b"])
 def test_a_reason_that_says_nothing_is_refused(reason: str) -> None:
     with pytest.raises(RefusedError) as refused:
         check_reason(reason)

@@ -81,6 +81,10 @@ def test_the_whole_life_of_a_break(bench: Bench) -> None:
         said = json.loads(event["payload"])["data"]
         assert (said["circuit_breaker"], said["difference"], said["threshold_level"]) == ("closed", "0.00", "Ok")
         assert said["closing"]["settled_by"] == "bob"
+        note_of_it = await road.row("SELECT details FROM audit_log WHERE action = 'breaker_closed'")
+        assert note_of_it["details"] == {
+            "closing": str(asked.id), "reason": "because", "ledger": "1000000.00", "bank": "1000000.00", "level": "Ok",
+        }  # fmt: skip
         # And the next Critical trips it as the first did.
         await bank_says(road, note("AGAIN", "1.00", debit=True), at=after(minutes=9))
         assert await breaker(road, account) == "open"

@@ -141,8 +141,8 @@ class Story:
         self.now += timedelta(minutes=minutes)
 
     async def do_pass(self, _: None) -> None:
-        held = await breakers.hold_id(self.road.tx, self.account, self.now)
-        await held.changes.write(self.road.tx)
+        locked = await breakers.lock_id(self.road.tx, self.account, self.now)
+        await locked.changes.write(self.road.tx)
 
     async def ask(self, who: str) -> None:
         waits = self.happened.closing(self.now)

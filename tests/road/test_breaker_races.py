@@ -165,8 +165,8 @@ def test_two_requests_at_once_are_one_closing(migrated: str) -> None:
 async def expired(road: Road) -> None:
     """What the periodic pass does to an account, at the end of the override's hour."""
     account = (await road.row("SELECT id FROM emi_accounts"))["id"]
-    held = await breakers.hold_id(road.tx, account, after(hours=1))
-    await held.changes.write(road.tx)
+    locked = await breakers.lock_id(road.tx, account, after(hours=1))
+    await locked.changes.write(road.tx)
 
 
 @pytest.mark.parametrize("approved_first", [True, False])

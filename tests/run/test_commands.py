@@ -33,6 +33,7 @@ EVERY = (
     ("migrate",), ("discrepancies", "list"), ("discrepancies", "show", "x"), ("discrepancies", "assign", "x", "y"),
     ("discrepancies", "comment", "x", "y"), ("discrepancies", "resolve", "x", "--reason", "y"),
     ("discrepancies", "reopen", "x", "--reason", "y"),
+    ("breaker", "show", "x"), ("breaker", "request-close", "x", "--reason", "r"),
 )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ class Gate(msgspec.Struct, frozen=True):
 
     @property
     def allowed(self) -> bool:
+        """Whether nothing speaks against it."""
         return not self.reasons
 
 

@@ -33,7 +33,7 @@ def check_actor(text: str, field: str = "actor") -> str:
 def check_reason(text: str, field: str = "reason") -> str:
     """The reason without blanks around it. Raises RefusedError naming `field`; lines may be several."""
     reason = text.strip()
-    if not 1 <= len(reason) <= REASON_LENGTH or not reason.replace("\n", "").isprintable():
+    if not 1 <= len(reason) <= REASON_LENGTH or not "".join(reason.splitlines()).isprintable():
         raise RefusedError("invalid_reason", f"{field}: 1 to {REASON_LENGTH} printable characters", field)
     return reason
 

@@ -48,7 +48,7 @@ class Denied(msgspec.Struct, frozen=True):
     standing: Judgement | None = None
 
 
-class Held:
+class UnderLock:
     """An account under lock, with what people are about. Nothing of it changes but by this transaction."""
 
     def __init__(
@@ -67,6 +67,7 @@ class Held:
 
     @property
     def phase(self) -> Phase:
+        """Where the automaton stands."""
         in_force = self.override is not None and self.override.state is OverrideState.IN_FORCE
         return phase_of(self.account.breaker, closing=self.closing is not None, overridden=in_force)
 
@@ -81,9 +82,14 @@ class Held:
         else:
             await breakers.settle_closing(self.tx, settled)
         event_id = f"closing.{settled.id}.{settled.state.lower()}"
-        content = {**structs.asdict(self.judgement()), "closing": settled}
+        stands = self.judgement()
+        content = {**structs.asdict(stands), "closing": settled}
         self.changes.announce(events.CLOSING[settled.state], event_id, None, content)
-        self._note(events.CLOSING[settled.state], {"closing": str(settled.id), "reason": reason}, by)
+        details = {
+            "closing": str(settled.id), "reason": reason, "ledger": stands.ledger_balance,
+            "bank": stands.bank_balance, "level": stands.threshold_level,
+        }  # fmt: skip
+        self._note(events.CLOSING[settled.state], details, by)
 
     async def keep_override(self, settled: Override, by: str, reason: str) -> None:
         """Write an override in its new state, with its event and audit row."""
@@ -124,7 +130,7 @@ class Held:
         self.changes.note(action, self.account.id, None, details, actor)
 
 
-async def hold(tx: Transaction, name: str, now: datetime) -> Held | Denied:
+async def lock(tx: Transaction, name: str, now: datetime) -> UnderLock | Denied:
     """Lock an account, named by id or number, and write down what is over by `now` (with a time zone).
 
     The caller writes `changes`, also when it then refuses.
@@ -132,26 +138,26 @@ async def hold(tx: Transaction, name: str, now: datetime) -> Held | Denied:
     view = await accounts.show(tx, name, now)
     if view is None:
         return Denied(Refusal("unknown_account", f"no account {name!r} is known here", "account_id"))
-    return await hold_id(tx, UUID(view["id"]), now)
+    return await lock_id(tx, UUID(view["id"]), now)
 
 
-async def hold_id(tx: Transaction, key: UUID, now: datetime) -> Held:
-    """As `hold`, for an account that is known to be there."""
+async def lock_id(tx: Transaction, key: UUID, now: datetime) -> UnderLock:
+    """As `lock`, for an account that is known to be there."""
     [account] = await positions.lock_ids(tx, [key])
     # Statements after the lock, which see what it waited for.
     policies = await positions.policies_of(tx, [account])
     policy = policies.get(str(key)) or policies.get(account.currency) or policies.get("global") or DEFAULT_POLICY
-    held = Held(
+    locked = UnderLock(
         tx, structs.replace(account, policy=policy), await breakers.bank_word(tx, key),
         await breakers.pending_closing(tx, key), await breakers.open_override(tx, key), now,
     )  # fmt: skip
-    if held.closing is not None:
-        state = closings.state_as_of(held.closing, held.word.critical_judgements, now)
+    if locked.closing is not None:
+        state = closings.state_as_of(locked.closing, locked.word.critical_judgements, now)
         if state is not ClosingState.PENDING:
-            await held.settle_closing(state, ENGINE, _OVER[state])
-    if held.override is not None and overrides.state_as_of(held.override, now) is OverrideState.EXPIRED:
-        await held.end_override(OverrideState.EXPIRED, ENGINE, "its time is over")
-    return held
+            await locked.settle_closing(state, ENGINE, _OVER[state])
+    if locked.override is not None and overrides.state_as_of(locked.override, now) is OverrideState.EXPIRED:
+        await locked.end_override(OverrideState.EXPIRED, ENGINE, "its time is over")
+    return locked
 
 
 async def expire(database: Database, now: datetime) -> int:
@@ -164,8 +170,8 @@ async def expire(database: Database, now: datetime) -> int:
         due = await breakers.due(tx, now)
     for key in due:
         async with database.transaction() as tx:
-            held = await hold_id(tx, key, now)
-            await held.changes.write(tx)
+            locked = await lock_id(tx, key, now)
+            await locked.changes.write(tx)
     return len(due)
 
 

@@ -13,7 +13,7 @@ from token_engine.domain.person import same_person
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage import breakers
 from token_engine.storage.database import Transaction
-from token_engine.tiers.breakers import Act, Denied, Held, hold
+from token_engine.tiers.breakers import Act, Denied, UnderLock, lock
 
 _OVER: Final = {
     ClosingState.APPROVED: "it was approved",
@@ -31,29 +31,29 @@ async def request(tx: Transaction, name: str, act: Act, now: datetime) -> Closin
         act = act.checked()
     except RefusedError as refused:
         return Denied(refused.refusal)
-    held = await hold(tx, name, now)
-    if isinstance(held, Denied):
-        return held
-    outcome = await _request(held, act)
-    await held.changes.write(tx)
+    locked = await lock(tx, name, now)
+    if isinstance(locked, Denied):
+        return locked
+    outcome = await _request(locked, act)
+    await locked.changes.write(tx)
     return outcome
 
 
-async def _request(held: Held, act: Act) -> Closing | Denied:
-    if held.account.closed_at is not None:
-        return Denied(Refusal("account_closed", f"account {held.account.number} is closed", "account_id"))
-    if (known := held.closing) is not None:
+async def _request(locked: UnderLock, act: Act) -> Closing | Denied:
+    if locked.account.closed_at is not None:
+        return Denied(Refusal("account_closed", f"account {locked.account.number} is closed", "account_id"))
+    if (known := locked.closing) is not None:
         if same_person(known.requested_by, act.actor) and known.reason == act.reason:
             return known
         return Denied(Refusal("closing_pending", f"closing {known.id} of {known.requested_by} waits for approval"))
-    if (held.phase, Event.CLOSE_REQUESTED) not in TABLE:
-        return Denied(Refusal("breaker_not_open", f"the breaker is {held.account.breaker}: nothing to close"))
+    if (locked.phase, Event.CLOSE_REQUESTED) not in TABLE:
+        return Denied(Refusal("breaker_not_open", f"the breaker is {locked.account.breaker}: nothing to close"))
     wanted = Closing(
-        id=uuid4(), account_id=held.account.id, state=ClosingState.PENDING,
-        critical_judgements=held.word.critical_judgements, requested_by=act.actor, reason=act.reason,
-        requested_at=held.now, expires_at=held.now + LIFETIME,
+        id=uuid4(), account_id=locked.account.id, state=ClosingState.PENDING,
+        critical_judgements=locked.word.critical_judgements, requested_by=act.actor, reason=act.reason,
+        requested_at=locked.now, expires_at=locked.now + LIFETIME,
     )  # fmt: skip
-    await held.keep_closing(wanted, act.actor, act.reason)
+    await locked.keep_closing(wanted, act.actor, act.reason)
     return wanted
 
 
@@ -77,16 +77,16 @@ async def _settle(
         act = act.checked()
     except RefusedError as refused:
         return Denied(refused.refusal)
-    held = await hold(tx, name, now)
-    if isinstance(held, Denied):
-        return held
-    outcome = await _settle_held(held, key, act, wanted)
-    await held.changes.write(tx)
+    locked = await lock(tx, name, now)
+    if isinstance(locked, Denied):
+        return locked
+    outcome = await _settle_locked(locked, key, act, wanted)
+    await locked.changes.write(tx)
     return outcome
 
 
-async def _settle_held(held: Held, key: UUID, act: Act, wanted: ClosingState) -> Closing | Denied:
-    known = await breakers.closing(held.tx, held.account.id, key)
+async def _settle_locked(locked: UnderLock, key: UUID, act: Act, wanted: ClosingState) -> Closing | Denied:
+    known = await breakers.closing(locked.tx, locked.account.id, key)
     if known is None:
         return Denied(Refusal("unknown_closing", f"no closing {key} of this account is known here", "closing_id"))
     if known.state is not ClosingState.PENDING:
@@ -94,18 +94,18 @@ async def _settle_held(held: Held, key: UUID, act: Act, wanted: ClosingState) ->
             return known  # the answer was lost on its way
         return Denied(Refusal(f"closing_{known.state.lower()}", f"closing {key} is settled: {_OVER[known.state]}"))
     if wanted is ClosingState.WITHDRAWN:
-        return await held.settle_closing(ClosingState.WITHDRAWN, act.actor, act.reason)
+        return await locked.settle_closing(ClosingState.WITHDRAWN, act.actor, act.reason)
     if same_person(known.requested_by, act.actor):
         return Denied(Refusal("same_person", f"actor: {known.requested_by} asked; another person approves", "actor"))
-    if held.account.closed_at is not None:
-        return Denied(Refusal("account_closed", f"account {held.account.number} is closed", "account_id"))
-    if (held.phase, Event.CLOSE_APPROVED) not in TABLE:
-        return Denied(Refusal("breaker_not_open", f"the breaker is {held.account.breaker}: nothing to close"))
-    judgement = held.judgement()
-    if refusal := why_not_close(judgement, held.word, held.account.policy, held.now):
+    if locked.account.closed_at is not None:
+        return Denied(Refusal("account_closed", f"account {locked.account.number} is closed", "account_id"))
+    if (locked.phase, Event.CLOSE_APPROVED) not in TABLE:
+        return Denied(Refusal("breaker_not_open", f"the breaker is {locked.account.breaker}: nothing to close"))
+    judgement = locked.judgement()
+    if refusal := why_not_close(judgement, locked.word, locked.account.policy, locked.now):
         return Denied(refusal, judgement)
-    approved = await held.settle_closing(ClosingState.APPROVED, act.actor, act.reason)
-    if held.override is not None:
+    approved = await locked.settle_closing(ClosingState.APPROVED, act.actor, act.reason)
+    if locked.override is not None:
         # It was agreed on for this break; the next is another.
-        await held.end_override(OverrideState.VOID, act.actor, f"the breaker was closed by closing {key}")
+        await locked.end_override(OverrideState.VOID, act.actor, f"the breaker was closed by closing {key}")
     return approved

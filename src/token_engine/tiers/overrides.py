@@ -14,7 +14,7 @@ from token_engine.domain.person import same_person
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage import breakers
 from token_engine.storage.database import Transaction
-from token_engine.tiers.breakers import Act, Denied, Held, hold
+from token_engine.tiers.breakers import Act, Denied, UnderLock, lock
 
 _OVER: Final = {
     OverrideState.IN_FORCE: "it was approved",
@@ -37,30 +37,30 @@ async def request(tx: Transaction, name: str, wanted: NewOverride, now: datetime
         act, expires_at = wanted.checked(), expiry(wanted.expires_at, wanted.minutes, now)
     except RefusedError as refused:
         return Denied(refused.refusal)
-    held = await hold(tx, name, now)
-    if isinstance(held, Denied):
-        return held
-    outcome = await _request(held, act, expires_at)
-    await held.changes.write(tx)
+    locked = await lock(tx, name, now)
+    if isinstance(locked, Denied):
+        return locked
+    outcome = await _request(locked, act, expires_at)
+    await locked.changes.write(tx)
     return outcome
 
 
-async def _request(held: Held, act: Act, expires_at: datetime) -> Override | Denied:
-    if held.account.closed_at is not None:
-        return Denied(Refusal("account_closed", f"account {held.account.number} is closed", "account_id"))
-    if (known := held.override) is not None:
+async def _request(locked: UnderLock, act: Act, expires_at: datetime) -> Override | Denied:
+    if locked.account.closed_at is not None:
+        return Denied(Refusal("account_closed", f"account {locked.account.number} is closed", "account_id"))
+    if (known := locked.override) is not None:
         if same_person(known.requested_by, act.actor) and (known.reason, known.expires_at) == (act.reason, expires_at):
             return known
         word = "waits for approval" if known.state is OverrideState.PENDING else "is in force"
         code = "override_pending" if known.state is OverrideState.PENDING else "override_in_force"
         return Denied(Refusal(code, f"override {known.id} of {known.requested_by} {word} until {known.expires_at}"))
-    if (held.phase, Event.OVERRIDE_GRANTED) not in TABLE:
-        return Denied(Refusal("breaker_not_open", f"the breaker is {held.account.breaker}: nothing to override"))
+    if (locked.phase, Event.OVERRIDE_GRANTED) not in TABLE:
+        return Denied(Refusal("breaker_not_open", f"the breaker is {locked.account.breaker}: nothing to override"))
     new = Override(
-        id=uuid4(), account_id=held.account.id, state=OverrideState.PENDING, requested_by=act.actor,
-        reason=act.reason, requested_at=held.now, expires_at=expires_at,
+        id=uuid4(), account_id=locked.account.id, state=OverrideState.PENDING, requested_by=act.actor,
+        reason=act.reason, requested_at=locked.now, expires_at=expires_at,
     )  # fmt: skip
-    await held.keep_override(new, act.actor, act.reason)
+    await locked.keep_override(new, act.actor, act.reason)
     return new
 
 
@@ -81,34 +81,34 @@ async def _settle(
         act = act.checked()
     except RefusedError as refused:
         return Denied(refused.refusal)
-    held = await hold(tx, name, now)
-    if isinstance(held, Denied):
-        return held
-    outcome = await _settle_held(held, key, act, wanted)
-    await held.changes.write(tx)
+    locked = await lock(tx, name, now)
+    if isinstance(locked, Denied):
+        return locked
+    outcome = await _settle_locked(locked, key, act, wanted)
+    await locked.changes.write(tx)
     return outcome
 
 
-async def _settle_held(held: Held, key: UUID, act: Act, wanted: OverrideState) -> Override | Denied:
-    known = await breakers.override(held.tx, held.account.id, key)
+async def _settle_locked(locked: UnderLock, key: UUID, act: Act, wanted: OverrideState) -> Override | Denied:
+    known = await breakers.override(locked.tx, locked.account.id, key)
     if known is None:
         return Denied(Refusal("unknown_override", f"no override {key} of this account is known here", "override_id"))
     by = known.approved_by if wanted is OverrideState.IN_FORCE else known.ended_by
     if known.state is wanted and same_person(by or "", act.actor):
         return known  # the answer was lost on its way
     if wanted is OverrideState.REVOKED and known.state in (OverrideState.PENDING, OverrideState.IN_FORCE):
-        return await held.end_override(OverrideState.REVOKED, act.actor, act.reason)
+        return await locked.end_override(OverrideState.REVOKED, act.actor, act.reason)
     if known.state is not OverrideState.PENDING:
         return Denied(Refusal(f"override_{known.state.lower()}", f"override {key}: {_OVER[known.state]}"))
     if same_person(known.requested_by, act.actor):
         return Denied(Refusal("same_person", f"actor: {known.requested_by} asked; another person approves", "actor"))
-    if held.account.closed_at is not None:
-        return Denied(Refusal("account_closed", f"account {held.account.number} is closed", "account_id"))
-    if (held.phase, Event.OVERRIDE_GRANTED) not in TABLE:
-        return Denied(Refusal("breaker_not_open", f"the breaker is {held.account.breaker}: nothing to override"))
+    if locked.account.closed_at is not None:
+        return Denied(Refusal("account_closed", f"account {locked.account.number} is closed", "account_id"))
+    if (locked.phase, Event.OVERRIDE_GRANTED) not in TABLE:
+        return Denied(Refusal("breaker_not_open", f"the breaker is {locked.account.breaker}: nothing to override"))
     granted = structs.replace(
-        known, state=OverrideState.IN_FORCE, approved_by=act.actor, approved_reason=act.reason, approved_at=held.now
+        known, state=OverrideState.IN_FORCE, approved_by=act.actor, approved_reason=act.reason, approved_at=locked.now
     )
-    held.override = granted
-    await held.keep_override(granted, act.actor, act.reason)
+    locked.override = granted
+    await locked.keep_override(granted, act.actor, act.reason)
     return granted
