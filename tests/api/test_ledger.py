@@ -75,7 +75,9 @@ def test_supply_is_told_by_token(engine: Engine, account: Make) -> None:
     done(post(engine, "transfers", {"account_id": number, "from_holder": "unattributed", "to_holder": "0xabc",
                                     "amount": "200", "actor": "a"}))  # fmt: skip
     supply = {row["token"]: row for row in engine.get(f"{V1}/supply")["supply"]}
-    assert supply["xJPY"] == {"token": "xJPY", "currency": "JPY", "supply": "500", "holders": 2, "accounts": 1}
+    assert supply["xJPY"] == {
+        "token": "xJPY", "currency": "JPY", "supply": "500", "own_funds": "0", "holders": 2, "accounts": 1,
+    }  # fmt: skip
     held = engine.get(f"{V1}/supply/xJPY/holders")
     assert held["holders"] == [{"holder": "0xabc", "balance": "200"}, {"holder": "unattributed", "balance": "300"}]
     assert engine.get(f"{V1}/supply/xJPY/holders?after=0xabc&limit=1")["holders"] == held["holders"][1:]
@@ -115,12 +117,17 @@ def test_an_open_breaker_does_not_stop_the_burn_that_heals_the_shortfall_but_its
 
 
 def test_own_money_backs_and_mints_nothing(engine: Engine, account: Make) -> None:
-    number = account()
+    number = account("CHF")
     view = done(post(engine, "replenishments", {"account_id": number, "amount": "5000", "reason": "buffer",
                                                 "actor": "a", "reference": "FT123"}))  # fmt: skip
     assert (view["ledger_balance"], view["cause"], view["threshold_level"]) == ("1000000.00", "FT123", "Ok")
     shown = engine.account(number)
     assert (shown["ledger_balance"], shown["bank_reported_balance"]) == ("1000000.00", "1000000.00")
+    [supply] = [row for row in engine.get(f"{V1}/supply")["supply"] if row["token"] == "xCHF"]
+    assert (supply["supply"], supply["own_funds"]) == ("1000000.00", "5000.00")
+    done(post(engine, f"movements/{view['id']}/reversal", {"reason": "taken out again", "actor": "a"}))
+    [supply] = [row for row in engine.get(f"{V1}/supply")["supply"] if row["token"] == "xCHF"]
+    assert (supply["supply"], supply["own_funds"]) == ("1000000.00", "0.00")
 
 
 def test_a_request_without_a_key_is_refused_and_names_it(engine: Engine, account: Make) -> None:
@@ -192,6 +199,20 @@ def test_what_cannot_be_reversed_is_said_so(engine: Engine, account: Make) -> No
     back = done(post(engine, f"movements/{burnt['id']}/reversal", ask))
     assert refused(post(engine, f"movements/{burnt['id']}/reversal", ask)) == (409, "already_reversed", "reverses")
     assert refused(post(engine, f"movements/{back['id']}/reversal", ask)) == (422, "not_reversible", "reverses")
+
+
+def test_the_documentation_says_what_a_body_holds(engine: Engine) -> None:
+    documented = engine.http.get("/openapi.json").json()["paths"]
+    assert "$defs" not in str(documented)
+
+    def body(path: str) -> dict[str, Any]:
+        schema = documented[f"{V1}/{path}"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        found: dict[str, Any] = schema["properties"]
+        return found
+
+    assert {"account_id", "holder", "amount", "reason", "actor", "emergency"} <= set(body("burns"))
+    assert "mint" in body("ledger/movements")["movements"]["items"]["properties"]["kind"]["enum"]
+    assert set(body("accounts")["ledger_mode"]["enum"]) == {"engine", "external"}
 
 
 # A token ledger kept elsewhere ------------------------------------------------------------------------
