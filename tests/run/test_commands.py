@@ -227,3 +227,32 @@ def test_check_finds_a_position_that_its_entries_do_not_make(engine: Engine) -> 
     with psycopg.connect(engine.database_url) as connection:
         connection.execute("UPDATE emi_accounts SET bank_reported_balance = 7 WHERE account_number = 'DRIFT'")
     assert engine.cli("check").returncode == 0
+
+
+def test_check_finds_a_ledger_balance_that_its_postings_do_not_make(engine: Engine) -> None:
+    engine.create_account("LEDGER", ledger_balance="7", bank_balance="7")
+    guards = {"emi_accounts": "emi_accounts_ledger_by_postings", "ledger_holders": "ledger_holders_by_postings"}
+
+    def tamper(ledger: int, held: int) -> None:
+        """As one who owns the tables might, and turns off what guards them."""
+        with psycopg.connect(engine.database_url) as connection:
+            for table, guard in guards.items():
+                connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {guard}".encode())
+            connection.execute("UPDATE emi_accounts SET ledger_balance = %s WHERE account_number = 'LEDGER'", [ledger])
+            connection.execute(
+                """UPDATE ledger_holders SET balance = %s
+                WHERE account_id = (SELECT id FROM emi_accounts WHERE account_number = 'LEDGER')""",
+                [held],
+            )
+            for table, guard in guards.items():
+                connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER {guard}".encode())
+
+    tamper(8, 6)
+    done = engine.cli("check")
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "LEDGER AED: ledger balance 8.00000000, its postings make 7.00000000",
+        "LEDGER AED holder unattributed: ledger balance 6.00000000, its postings make 7.00000000",
+    ]
+    tamper(7, 7)
+    assert engine.cli("check").returncode == 0

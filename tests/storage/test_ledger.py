@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from psycopg.errors import CheckViolation, RestrictViolation, UniqueViolation
 
 from storage.conftest import Databases
 from storage.rows import ACCOUNT, REPRESENTATIVE
+from token_engine.domain.ledger import LEGS, Kind, LedgerAccount, Legs
 from token_engine.storage.migrate import migrate
 
 
@@ -121,6 +123,26 @@ def test_a_balanced_movement_moves_ledger_and_holder_in_its_own_statement(filled
 def test_a_movement_that_cannot_be_true_is_refused(filled: psycopg.Connection[Any], name: str, statement: str) -> None:
     with pytest.raises(CheckViolation):
         filled.execute(statement.encode())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.REVERSAL])
+def test_the_database_takes_of_each_kind_the_legs_that_the_rules_know_and_no_others(
+    filled: psycopg.Connection[Any], kind: Kind
+) -> None:
+    taken = set()
+    for leaves, enters in product(LedgerAccount, repeat=2):
+        gives, gets = (
+            "'unattributed'" if leaves is LedgerAccount.HOLDER else "NULL::varchar",
+            "'B'" if enters is LedgerAccount.HOLDER else "NULL::varchar",
+        )
+        legs = f"('{leaves}', {gives}, -5), ('{enters}', {gets}, 5)"
+        try:
+            with filled.transaction(force_rollback=True):
+                filled.execute(movement(legs, kind=kind, gives=gives, gets=gets).encode())
+        except CheckViolation:
+            continue
+        taken.add(Legs(leaves, enters))
+    assert taken == set(LEGS[kind])
 
 
 def test_a_burn_cannot_take_what_is_reserved_for_payouts(filled: psycopg.Connection[Any]) -> None:

@@ -57,7 +57,10 @@ ORDER BY m.id DESC LIMIT %(limit)s
 -- name: supply
 SELECT a.currency, sum(a.ledger_balance) AS supply, count(*) AS accounts,
     (SELECT count(DISTINCT h.holder) FROM ledger_holders h JOIN emi_accounts b ON b.id = h.account_id
-     WHERE b.currency = a.currency AND h.balance > 0) AS holders
+     WHERE b.currency = a.currency AND h.balance > 0) AS holders,
+    (SELECT coalesce(sum(p.amount), 0) FROM ledger_postings p JOIN ledger_movements m ON m.id = p.movement_id
+     JOIN emi_accounts b ON b.id = m.account_id
+     WHERE p.ledger_account = 'replenished' AND b.currency = a.currency) AS own_funds
 FROM emi_accounts a GROUP BY a.currency ORDER BY a.currency
 
 -- name: holders_of_token

@@ -90,6 +90,7 @@ async def supply(rooms: Rooms) -> Response:
                     "token": f"x{row['currency']}",
                     "currency": row["currency"],
                     "supply": in_currency(row["supply"], row["currency"]),
+                    "own_funds": in_currency(row["own_funds"], row["currency"]),
                     "holders": row["holders"],
                     "accounts": row["accounts"],
                 }
