@@ -256,3 +256,9 @@ def test_check_finds_a_ledger_balance_that_its_postings_do_not_make(engine: Engi
     ]
     tamper(7, 7)
     assert engine.cli("check").returncode == 0
+
+
+def test_an_account_whose_ledger_is_kept_elsewhere_is_taken_on_as_such(engine: Engine) -> None:
+    made = engine.cli("accounts", "create", "EXT", "--currency", "AED", "--bank", "B", "--ledger-mode", "external")
+    assert made.returncode == 0, made.stderr
+    assert engine.account("EXT")["ledger_mode"] == "external"
