@@ -32,7 +32,9 @@ def test_a_burn_heals_a_shortfall_in_its_own_transaction_and_says_so(bench: Benc
         await road.take(note("D", "100", debit=True))
         told = len(await subjects(road))
         view = await orders.burn(road.tx, burn("100"), "k", LATER)
-        assert await subjects(road, told) == ["reconciliation.ledger.burn", "reconciliation.ledger.ok"]
+        assert await subjects(road, told) == [
+            "reconciliation.ledger.burn", "reconciliation.ledger.ok", "reconciliation.discrepancy.resolved",
+        ]  # fmt: skip
         state = await road.state(account)
         assert (state["reconciliation_status"], state["reconciliation_difference"]) == ("OK", 0)
         assert state["circuit_breaker"] == "open", "people close it"

@@ -20,12 +20,17 @@ from token_engine.storage.queries import load
 _sql = load("entries")
 
 
-class IdentityKey(NamedTuple):
-    """An entry by its name, on whatever accounts have this number."""
+class NameKey(NamedTuple):
+    """An entry by its name, on whatever accounts have this number. `referenced`: one of a notification with the
+    servicer's reference, which is also what a report told of without.
+    """
 
     account_number: str
     amount: Decimal
     identity: str
+    booking_date: date | None
+    value_date: date | None
+    referenced: bool
 
 
 class AmountKey(NamedTuple):

@@ -14,7 +14,7 @@ from token_engine.domain.account import OpenDiscrepancy
 from token_engine.domain.backing import Level
 from token_engine.storage.columns import BytesColumn, Column
 from token_engine.storage.database import Transaction
-from token_engine.storage.entries import AmountKey, IdentityKey, KnownRow, key_columns
+from token_engine.storage.entries import KnownRow, NameKey, key_columns
 from token_engine.storage.messages import KnownMessage, MessageBook
 from token_engine.storage.queries import load
 
@@ -35,18 +35,15 @@ class Recalled(NamedTuple):
 async def ask(
     tx: Transaction,
     digests: Iterable[bytes],
-    named: Collection[IdentityKey],
-    notified: Collection[AmountKey],
+    named: Collection[NameKey],
     numbers: Iterable[str],
 ) -> AsyncCursor[Any]:
     """Ask; `answer_from` reads the answer. A statement after the accounts' lock, so that it sees what that
     waited for: what the locking statement itself joins is as old as its snapshot.
 
-    `named` are the keys of all entries, `notified` of notifications' with the servicer's reference, `numbers`
-    the accounts'.
+    `named` are the keys of all entries, `numbers` the accounts'.
     """
-    keys = (*key_columns(IdentityKey, named), *key_columns(AmountKey, notified))
-    return await tx.execute(_sql.recall, [BytesColumn(digests), *keys, Column(numbers)])
+    return await tx.execute(_sql.recall, [BytesColumn(digests), *key_columns(NameKey, named), Column(numbers)])
 
 
 async def answer_from(cursor: AsyncCursor[Any]) -> Recalled:

@@ -14,24 +14,17 @@ SELECT json_build_array((
     SELECT json_agg(json_build_array(e.account_id, e.amount::text, e.identity, e.occurrence, e.origin,
         e.bank_message_id, e.servicer_reference, e.entry_reference, e.booking_date, e.value_date, s.origin,
         s.bank_message_id, s.servicer_reference, s.entry_reference, s.booking_date, s.value_date))
-    FROM (
-        SELECT e.* FROM unnest(%s::varchar[], %s::numeric[], %s::text[]) AS k (account_number, amount, identity)
-        JOIN emi_accounts a ON a.account_number = k.account_number
-        CROSS JOIN LATERAL (
-            SELECT * FROM bank_entries e WHERE e.account_id = a.id AND e.amount = k.amount
-            AND e.identity = k.identity COLLATE "C"
-            OFFSET 0) e
+    FROM unnest(%s::varchar[], %s::numeric[], %s::text[], %s::date[], %s::date[], %s::boolean[])
+        AS k (account_number, amount, identity, booking_date, value_date, referenced)
+    JOIN emi_accounts a ON a.account_number = k.account_number
+    CROSS JOIN LATERAL (
+        SELECT * FROM bank_entries e WHERE e.account_id = a.id AND e.amount = k.amount
+        AND e.identity = k.identity COLLATE "C"
         UNION ALL
-        SELECT e.*
-        FROM unnest(%s::varchar[], %s::numeric[], %s::date[], %s::date[])
-            AS k (account_number, amount, booking_date, value_date)
-        JOIN emi_accounts a ON a.account_number = k.account_number
-        CROSS JOIN LATERAL (
-            SELECT * FROM bank_entries e WHERE e.account_id = a.id AND e.amount = k.amount
-            AND e.origin <> 'camt.054' AND e.servicer_reference IS NULL
-            AND (e.booking_date = k.booking_date) IS NOT FALSE AND (e.value_date = k.value_date) IS NOT FALSE
-            OFFSET 0) e
-    ) e
+        SELECT * FROM bank_entries e WHERE k.referenced AND e.account_id = a.id AND e.amount = k.amount
+        AND e.origin <> 'camt.054' AND e.servicer_reference IS NULL
+        AND (e.booking_date = k.booking_date) IS NOT FALSE AND (e.value_date = k.value_date) IS NOT FALSE
+        OFFSET 0) e
     LEFT JOIN bank_entry_sightings s ON s.account_id = e.account_id AND s.amount = e.amount
         AND s.entry_identity = e.identity AND s.entry_occurrence = e.occurrence
 ), (

@@ -25,7 +25,7 @@ from token_engine.domain.refusal import Refusal
 from token_engine.iso20022.reader import read_message
 from token_engine.storage import entries, positions, recall
 from token_engine.storage.database import Transaction
-from token_engine.storage.entries import AmountKey, IdentityKey
+from token_engine.storage.entries import AmountKey, NameKey
 from token_engine.tiers.acceptance import Directory, as_account_id
 from token_engine.tiers.decision import Decision
 from token_engine.tiers.delivery import Delivery
@@ -71,19 +71,22 @@ async def _load(tx: Transaction, batch: Sequence[Delivery], readings: Sequence[R
     numbers = names | set(numbers_of_ids.values())
     keys = _Keys(readings, numbers_of_ids)
     lock = await positions.ask_lock(tx, numbers)
-    asked = await recall.ask(tx, dict.fromkeys(d.digest for d in batch), keys.named, keys.notified, numbers)
+    asked = await recall.ask(tx, dict.fromkeys(d.digest for d in batch), keys.named, numbers)
     bare = await entries.ask_known(tx, keys.notified_bare, keys.stated)
 
     locked = await positions.locked_from(lock)
     recalled = await recall.answer_from(asked)
     movements = entries.known_from(recalled.movements, *[await cursor.fetchall() for cursor in bare])
-    # Most installations keep to the specification's bounds, and have none to ask for.
+    # Most installations keep to the specification's bounds, and have none to ask for: an account's default.
     policy_of = await positions.policies_of(tx, locked.accounts) if locked.policies_exist else {}
     fallback = policy_of.get("global", DEFAULT_POLICY)
 
     def complete(account: Account) -> Account:
+        found = recalled.open_breaks.get(account.id)
+        if not policy_of:
+            return account if found is None else structs.replace(account, open_discrepancy=found)
         policy = policy_of.get(str(account.id)) or policy_of.get(account.currency) or fallback
-        return structs.replace(account, policy=policy, open_discrepancy=recalled.open_breaks.get(account.id))
+        return structs.replace(account, policy=policy, open_discrepancy=found)
 
     directory = Directory([complete(a) for a in locked.accounts], numbers_of_ids)
     return Decision(directory, recalled.book, movements, now)
@@ -93,8 +96,7 @@ class _Keys:
     """What to ask the database for: the names and amounts of the entries to come, by account number."""
 
     def __init__(self, readings: Sequence[Reading], numbers_of_ids: Mapping[UUID, str]) -> None:
-        self.named: set[IdentityKey] = set()
-        self.notified: set[AmountKey] = set()
+        self.named: set[NameKey] = set()
         self.notified_bare: set[AmountKey] = set()
         self.stated: set[AmountKey] = set()
         for reading in readings:
@@ -109,13 +111,11 @@ class _Keys:
     def _add(self, number: str, notification: Notification) -> None:
         heading = notification.heading
         for entry in notification.entries:
-            amount = AmountKey(number, entry.amount, entry.booking_date, entry.value_date)
-            # By name in any case: a new entry is numbered among all that have its name, whatever their dates.
             seen = sighting(entry, heading.kind, heading.message_id)
-            self.named.add(IdentityKey(number, entry.amount, identity(entry, seen)))
-            if heading.kind is not MessageKind.NOTIFICATION:
-                self.stated.add(amount)
-            elif seen.servicer_reference:
-                self.notified.add(amount)
-            else:
-                self.notified_bare.add(amount)
+            referenced = heading.kind is MessageKind.NOTIFICATION and bool(seen.servicer_reference)
+            # By name in any case: a new entry is numbered among all that have its name, whatever their dates.
+            name, booked, valued = identity(entry, seen), entry.booking_date, entry.value_date
+            self.named.add(NameKey(number, entry.amount, name, booked, valued, referenced))
+            if not referenced:
+                unnamed = self.notified_bare if heading.kind is MessageKind.NOTIFICATION else self.stated
+                unnamed.add(AmountKey(number, entry.amount, booked, valued))
