@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -52,6 +53,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_POLICY: Final = Policy()
+
+
+def policy_for(policies: Mapping[str, Policy], account_id: object, currency: str) -> Policy:
+    """The policy that holds for an account, of those set by scope: the most specific one, whole."""
+    return policies.get(str(account_id)) or policies.get(currency) or policies.get("global") or DEFAULT_POLICY
 
 
 def judge(ledger: Decimal, bank: Decimal, policy: Policy = DEFAULT_POLICY) -> Level:

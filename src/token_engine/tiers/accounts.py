@@ -12,7 +12,7 @@ import msgspec
 from schwifty import IBAN
 from schwifty.exceptions import SchwiftyException
 
-from token_engine.domain.backing import DEFAULT_POLICY, Level, Policy, verdict_as_of
+from token_engine.domain.backing import DEFAULT_POLICY, Level, Policy, policy_for, verdict_as_of
 from token_engine.domain.ledger import Mode
 from token_engine.domain.money import check_currency, check_decimals, in_currency, parse_amount
 from token_engine.domain.refusal import Refusal, RefusedError
@@ -78,7 +78,7 @@ async def create(tx: Transaction, wanted: NewAccount, actor: str, now: datetime)
         await accounts.open_position(tx, key, bank_balance, as_of, actor)
         [account] = await positions.lock_ids(tx, [key])
         policies = await positions.policies_of(tx, [account])
-        standing = changes.standing(msgspec.structs.replace(account, policy=_policy(policies, account.currency)))
+        standing = changes.standing(msgspec.structs.replace(account, policy=policy_for(policies, key, account.currency)))
         evidence = Evidence("opening", "OPENING", f"opening balance of {number}"[:100], now)
         judgement, moved = standing.take(Decimal(0), 0, evidence, uuid4)
         changes.judged(judgement, moved, evidence, f"opening.{key}", None)
@@ -155,17 +155,13 @@ async def _views(tx: Transaction, rows: list[dict[str, Any]], now: datetime) -> 
     policies = await positions.all_policies(tx)
     under_way = {(act.account_id, act.act): act.expires_at for act in await breakers.under_way(tx, now)}
     return [
-        _view(row, _policy(policies, row["currency"], row["id"]), now)
+        _view(row, policy_for(policies, row["id"], row["currency"]), now)
         | {
             "override_until": under_way.get((row["id"], "override")),
             "closing_pending_until": under_way.get((row["id"], "closing")),
         }
         for row in rows
     ]
-
-
-def _policy(policies: dict[str, Policy], currency: str, account_id: UUID | None = None) -> Policy:
-    return policies.get(str(account_id)) or policies.get(currency) or policies.get("global") or DEFAULT_POLICY
 
 
 def _view(row: dict[str, Any], policy: Policy, now: datetime) -> dict[str, Any]:

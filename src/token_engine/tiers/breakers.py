@@ -12,7 +12,7 @@ from msgspec import structs
 from token_engine.domain import closing as closings
 from token_engine.domain import override as overrides
 from token_engine.domain.account import Account
-from token_engine.domain.backing import DEFAULT_POLICY
+from token_engine.domain.backing import policy_for
 from token_engine.domain.breaker import Breaker, Phase, phase_of
 from token_engine.domain.closing import BankWord, Closing, ClosingState
 from token_engine.domain.gate import Facts, Gate, mint_gate, payout_gate
@@ -146,7 +146,7 @@ async def lock_id(tx: Transaction, key: UUID, now: datetime) -> UnderLock:
     [account] = await positions.lock_ids(tx, [key])
     # Statements after the lock, which see what it waited for.
     policies = await positions.policies_of(tx, [account])
-    policy = policies.get(str(key)) or policies.get(account.currency) or policies.get("global") or DEFAULT_POLICY
+    policy = policy_for(policies, key, account.currency)
     locked = UnderLock(
         tx, structs.replace(account, policy=policy), await breakers.bank_word(tx, key),
         await breakers.pending_closing(tx, key), await breakers.open_override(tx, key), now,
@@ -211,7 +211,7 @@ async def gate(tx: Transaction, name: str, now: datetime) -> dict[str, Any] | De
     policies = await positions.all_policies(tx)
     facts = Facts(
         breaker=Breaker(view["circuit_breaker"]), level=word.level, evidence_at=word.at, closed_at=view["closed_at"],
-        policy=policies.get(str(key)) or policies.get(view["currency"]) or policies.get("global") or DEFAULT_POLICY,
+        policy=policy_for(policies, key, view["currency"]),
         override_until=override.expires_at if override and override.state is OverrideState.IN_FORCE else None,
     )  # fmt: skip
     return {

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import structs
 
 from token_engine.domain.account import Account
-from token_engine.domain.backing import DEFAULT_POLICY, Level, Verdict, judge, verdict_as_of
+from token_engine.domain.backing import Level, Verdict, judge, policy_for, verdict_as_of
 from token_engine.domain.discrepancy import (
     BALANCE_MISMATCH,
     Case,
@@ -208,7 +208,7 @@ async def do(tx: Transaction, name: str, act: Act, now: datetime) -> dict[str, A
         return unknown
     [locked] = await positions.lock_ids(tx, [row["account_id"]])
     policies = await positions.policies_of(tx, [locked])
-    policy = policies.get(str(locked.id)) or policies.get(locked.currency) or policies.get("global") or DEFAULT_POLICY
+    policy = policy_for(policies, locked.id, locked.currency)
     account = structs.replace(locked, policy=policy)
     case = await discrepancies.case(tx, row["id"])
     assert case is not None  # none is ever deleted

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from msgspec import structs
 
-from token_engine.domain.backing import DEFAULT_POLICY
+from token_engine.domain.backing import policy_for
 from token_engine.domain.standing import Evidence
 from token_engine.storage import accounts, positions
 from token_engine.storage.database import Database, Transaction
@@ -47,8 +47,8 @@ async def review(tx: Transaction, ids: Sequence[UUID], now: datetime) -> list[di
     policies = await positions.policies_of(tx, locked)
     results = []
     for account in locked:
-        policy = policies.get(str(account.id)) or policies.get(account.currency) or policies.get("global")
-        known = structs.replace(account, policy=policy or DEFAULT_POLICY, open_discrepancy=open_breaks.get(account.id))
+        policy = policy_for(policies, account.id, account.currency)
+        known = structs.replace(account, policy=policy, open_discrepancy=open_breaks.get(account.id))
         evidence = Evidence("tier2", "POSITION", f"review of {now:%Y-%m-%dT%H:%M:%SZ}", now, fresh=False)
         judgement, moved = changes.standing(known).take(Decimal(0), 0, evidence, uuid4)
         changes.judged(judgement, moved, evidence, f"review.{account.id}.{now:%Y%m%dT%H%M%S%f}", None)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from msgspec import structs
 
 from token_engine.domain.account import Account
-from token_engine.domain.backing import DEFAULT_POLICY, Verdict, judge, verdict_as_of
+from token_engine.domain.backing import Verdict, judge, policy_for, verdict_as_of
 from token_engine.domain.ledger import UNATTRIBUTED, Kind, Legs, Mode, Movement, check_issuance, legs_of, reversal_of
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.refusal import RefusedError
@@ -99,7 +99,7 @@ async def _load(
     accounts = {
         a.id: structs.replace(
             a,
-            policy=policies.get(str(a.id)) or policies.get(a.currency) or policies.get("global") or DEFAULT_POLICY,
+            policy=policy_for(policies, a.id, a.currency),
             open_discrepancy=breaks.get(a.id),
         )
         for a in locked

@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec import structs
 
 from token_engine.domain.account import Account
-from token_engine.domain.backing import DEFAULT_POLICY
+from token_engine.domain.backing import policy_for
 from token_engine.domain.notification import MessageKind, Notification
 from token_engine.domain.pairing import identity, sighting
 from token_engine.domain.receipt import Receipt
@@ -79,13 +79,12 @@ async def _load(tx: Transaction, batch: Sequence[Delivery], readings: Sequence[R
     movements = entries.known_from(recalled.movements, *[await cursor.fetchall() for cursor in bare])
     # Most installations keep to the specification's bounds, and have none to ask for: an account's default.
     policy_of = await positions.policies_of(tx, locked.accounts) if locked.policies_exist else {}
-    fallback = policy_of.get("global", DEFAULT_POLICY)
 
     def complete(account: Account) -> Account:
         found = recalled.open_breaks.get(account.id)
         if not policy_of:
             return account if found is None else structs.replace(account, open_discrepancy=found)
-        policy = policy_of.get(str(account.id)) or policy_of.get(account.currency) or fallback
+        policy = policy_for(policy_of, account.id, account.currency)
         return structs.replace(account, policy=policy, open_discrepancy=found)
 
     directory = Directory([complete(a) for a in locked.accounts], numbers_of_ids)
