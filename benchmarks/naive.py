@@ -121,7 +121,7 @@ async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door:
             "INSERT INTO reconciliation_discrepancies AS d (id, account_id, discrepancy_type, expected_value,"
             " actual_value, difference, threshold_exceeded, source_system, source_reference, severity)"
             " VALUES (%s, %s, 'BALANCE_MISMATCH', %s, %s, %s, true, 'CAMT_054', %s, %s)"
-            " ON CONFLICT (account_id, discrepancy_type) WHERE status <> 'RESOLVED' DO UPDATE SET"
+            " ON CONFLICT (account_id, discrepancy_type, subject) WHERE status <> 'RESOLVED' DO UPDATE SET"
             " actual_value = excluded.actual_value, difference = excluded.difference,"
             " severity = excluded.severity, source_reference = excluded.source_reference, updated_at = now()"
             " RETURNING id, opened_at = updated_at",

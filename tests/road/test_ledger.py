@@ -11,7 +11,7 @@ import pytest
 
 from road.bench import NOW, NUMBER, Bench, Road, note
 from token_engine.domain.backing import Verdict
-from token_engine.domain.ledger import Kind, Mode, Movement
+from token_engine.domain.ledger import UNATTRIBUTED, Kind, Mode, Movement
 from token_engine.domain.refusal import RefusedError
 from token_engine.tiers import ledger, orders
 
@@ -97,7 +97,11 @@ def test_a_credit_mints_to_its_holder_and_only_what_the_bank_holds(bench: Bench)
 def test_a_burn_leaves_what_is_reserved_for_payouts(bench: Bench) -> None:
     async def story(road: Road) -> None:
         account = await road.account()
-        await road.connection.execute("UPDATE emi_accounts SET reserved_balance = 999990")
+        await road.connection.execute(
+            "INSERT INTO payouts (id, account_id, end_to_end_id, amount, holder, state, requested_by, requested_at,"
+            " expires_at) SELECT gen_random_uuid(), id, 'E2E', 999990, %s, 'HELD', 'tests', now(), now()"
+            " FROM emi_accounts", [UNATTRIBUTED],
+        )  # fmt: skip
         with pytest.raises(RefusedError) as refused:
             await orders.burn(road.tx, burn("10.01"), "k1", LATER)
         assert refused.value.refusal.code == "insufficient_available"

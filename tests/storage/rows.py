@@ -63,5 +63,24 @@ VALUES ('00000000-0000-4000-8000-00000000000e', '{ACCOUNT}', 'UNALLOCATED', 'INV
 INSERT INTO discrepancy_events (discrepancy_id, happening, at, actor, severity)
 VALUES ('00000000-0000-4000-8000-00000000000e', 'opened', '2025-11-18Z', 'engine', 'Minor');
 """,
+    5: f"""
+INSERT INTO fundings (id, account_id, end_to_end_id, amount, holder, state, announced_by, announced_at, expires_at,
+    settled_by, settled_at, settled_reason)
+VALUES ('00000000-0000-4000-8000-0000000000e1', '{ACCOUNT}', 'E1', 10, 'BANKAEAD', 'EXPECTED', 'ann', '2025-11-18Z',
+        '2025-11-19Z', NULL, NULL, NULL),
+       ('00000000-0000-4000-8000-0000000000e2', '{ACCOUNT}', 'E2', 10, 'BANKAEAD', 'MET', 'ann', '2025-11-17Z',
+        '2025-11-18Z', 'engine', '2025-11-17Z', 'r');
+INSERT INTO payouts (id, account_id, end_to_end_id, amount, holder, state, requested_by, requested_at, expires_at,
+    sent_by, sent_at, settled_by, settled_at, settled_reason)
+VALUES ('00000000-0000-4000-8000-0000000000f1', '{ACCOUNT}', 'P1', 5, 'unattributed', 'HELD', 'ann', '2025-11-18Z',
+        '2025-11-19Z', NULL, NULL, NULL, NULL, NULL),
+       ('00000000-0000-4000-8000-0000000000f2', '{ACCOUNT}', 'P2', 5, 'unattributed', 'SENT', 'ann', '2025-11-18Z',
+        '2025-11-19Z', 'ann', '2025-11-18Z', NULL, NULL, NULL),
+       ('00000000-0000-4000-8000-0000000000f3', '{ACCOUNT}', 'P3', 5, 'unattributed', 'CANCELLED', 'ann',
+        '2025-11-18Z', '2025-11-19Z', NULL, NULL, 'bob', '2025-11-18Z', 'r');
+INSERT INTO entry_meetings (account_id, amount, identity, occurrence, met, funding_id, movement_id, actor, reason, at)
+SELECT '{ACCOUNT}', 10, 'CRDT BOOK ref R1', 0, 'funding', '00000000-0000-4000-8000-0000000000e2', min(id), 'engine',
+    'r', '2025-11-18Z' FROM ledger_movements;
+""",
 }
 """By the schema version that made these tables; later versions insert into what they made."""

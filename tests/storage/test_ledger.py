@@ -145,13 +145,68 @@ def test_the_database_takes_of_each_kind_the_legs_that_the_rules_know_and_no_oth
     assert taken == set(LEGS[kind])
 
 
+PAYOUT = """
+    INSERT INTO payouts (id, account_id, end_to_end_id, amount, holder, state, requested_by, requested_at, expires_at)
+    VALUES (gen_random_uuid(), '{account}', 'E2E-{holder}-{amount}', {amount}, '{holder}', 'HELD', 'tests', now(),
+        now() + interval '1 hour')
+"""
+
+
+def hold(holder: str, amount: str) -> bytes:
+    return PAYOUT.format(account=ACCOUNT, holder=holder, amount=amount).encode()
+
+
 def test_a_burn_cannot_take_what_is_reserved_for_payouts(filled: psycopg.Connection[Any]) -> None:
-    filled.execute("UPDATE emi_accounts SET reserved_balance = 106")
-    with pytest.raises(CheckViolation, match="reserved_within_ledger"):
+    filled.execute(hold("BANKAEAD", "6"))
+    with pytest.raises(CheckViolation, match="reserved_within_balance"):
         filled.execute(
             movement("('holder', 'BANKAEAD', -5), ('issued', NULL, 5)", kind="burn", gives="'BANKAEAD'",
                      gets="NULL").encode()
         )  # fmt: skip
+
+
+def reserved(filled: psycopg.Connection[Any]) -> tuple[Any, ...]:
+    held = filled.execute("SELECT holder, reserved FROM ledger_holders WHERE reserved > 0 ORDER BY 1").fetchall()
+    account = filled.execute("SELECT reserved_balance, available_balance FROM emi_accounts").fetchone()
+    return held, account
+
+
+def test_payouts_move_what_is_reserved(filled: psycopg.Connection[Any]) -> None:
+    for holder, amount in (("BANKAEAD", "6"), ("unattributed", "70"), ("unattributed", "30")):
+        filled.execute(hold(holder, amount))
+    assert reserved(filled) == ([("BANKAEAD", 6), ("unattributed", 100)], (106, 4))
+    filled.execute("UPDATE payouts SET state = 'SENT', sent_by = 'ann', sent_at = now() WHERE amount < 50")
+    assert reserved(filled) == ([("BANKAEAD", 6), ("unattributed", 100)], (106, 4))
+    filled.execute(
+        "UPDATE payouts SET state = 'CANCELLED', settled_by = 'ann', settled_at = now(), settled_reason = 'r'"
+    )
+    assert reserved(filled) == ([], (0, 110))
+
+
+@pytest.mark.parametrize(
+    ("holder", "amount"), [("BANKAEAD", "10.01"), ("unattributed", "100.01"), ("nobody", "1"), ("BANKAEAD", "-1")]
+)
+def test_nothing_is_held_that_its_holder_has_not(filled: psycopg.Connection[Any], holder: str, amount: str) -> None:
+    with pytest.raises(CheckViolation):
+        filled.execute(hold(holder, amount))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE emi_accounts SET reserved_balance = 1",
+        "UPDATE ledger_holders SET reserved = 1",
+        "UPDATE payouts SET amount = 7",
+        "UPDATE payouts SET state = 'RETURNED', settled_by = 'a', settled_at = now(), settled_reason = 'r'",
+        "DELETE FROM payouts",
+        "TRUNCATE payouts CASCADE",
+        "DELETE FROM fundings",
+    ],
+)
+def test_what_is_reserved_moves_with_lawful_payouts_only(filled: psycopg.Connection[Any], statement: str) -> None:
+    filled.execute(hold("BANKAEAD", "6"))
+    with pytest.raises(RestrictViolation):
+        filled.execute(statement.encode())
 
 
 def test_a_movement_is_reversed_once_and_a_key_is_used_once(filled: psycopg.Connection[Any]) -> None:

@@ -20,6 +20,15 @@ from token_engine.domain.refusal import Refusal
 BALANCE_MISMATCH: Final = "BALANCE_MISMATCH"
 """The type of a difference between ledger and bank: the one that judging an account opens and resolves."""
 
+FUNDING_AMOUNT_DIFFERS: Final = "FUNDING_AMOUNT_DIFFERS"
+"""The bank's credit that met a funding was of another amount than announced; what was booked was minted."""
+
+PAYOUT_AMOUNT_DIFFERS: Final = "PAYOUT_AMOUNT_DIFFERS"
+"""The bank's debit that settled a payout was of another amount than held; so was the credit that returned one."""
+
+PAYOUT_OVERDUE: Final = "PAYOUT_OVERDUE"
+"""A payout was sent, and the bank has neither debited nor rejected it in time."""
+
 
 class Status(StrEnum):
     """OPEN: nobody's. INVESTIGATING: somebody's. RESOLVED: done, by the engine or a person."""

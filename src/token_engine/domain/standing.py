@@ -13,7 +13,7 @@ from msgspec import structs
 from token_engine.domain.account import Account, OpenDiscrepancy
 from token_engine.domain.backing import ACTION, Level, judge
 from token_engine.domain.breaker import Breaker, step
-from token_engine.domain.discrepancy import Happening, Told
+from token_engine.domain.discrepancy import BALANCE_MISMATCH, Happening, Told
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.person import ENGINE
 from token_engine.domain.receipt import Judgement
@@ -31,6 +31,9 @@ class BreakerStep(msgspec.Struct, frozen=True):
 class Discrepancy(msgspec.Struct):
     """A break between ledger (expected) and bank (actual), as last seen. Open until `resolution`; with
     `gone_since` the difference is gone and a person is still to say so. Whose it is, is not judged.
+
+    `subject` is what one of another type is about: the id of a funding or payout, whose announced or held amount
+    is then the ledger's side, and the entry's the bank's.
     """
 
     id: UUID
@@ -44,6 +47,8 @@ class Discrepancy(msgspec.Struct):
     message_id: int | None
     gone_since: datetime | None = None
     resolution: str | None = None
+    type: str = BALANCE_MISMATCH
+    subject: str = ""
 
 
 class Evidence(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 SELECT d.id, d.account_id, a.account_number, a.currency, d.discrepancy_type, d.expected_value, d.actual_value,
     d.difference, d.threshold_exceeded, d.status, d.severity, d.assignee, d.source_system, d.source_reference,
     d.message_id, d.opened_at, d.updated_at, d.difference_gone_since, d.reopened_at, d.resolved_at, d.resolved_by,
-    d.resolution
+    d.resolution, d.subject
 FROM reconciliation_discrepancies d JOIN emi_accounts a ON a.id = d.account_id
 
 -- name: wanted
@@ -37,7 +37,7 @@ FROM discrepancy_events WHERE discrepancy_id = %(id)s ORDER BY id DESC LIMIT 1
 
 -- name: other_open
 SELECT o.id FROM reconciliation_discrepancies d JOIN reconciliation_discrepancies o
-    ON o.account_id = d.account_id AND o.discrepancy_type = d.discrepancy_type AND o.status <> 'RESOLVED'
+    ON o.account_id = d.account_id AND (o.discrepancy_type, o.subject) = (d.discrepancy_type, d.subject) AND o.status <> 'RESOLVED'
 WHERE d.id = %(id)s AND o.id <> d.id
 
 -- name: assign

@@ -142,7 +142,7 @@ async def save_discrepancies(tx: Transaction, discrepancies: Sequence[Discrepanc
     """Open, update or resolve breaks, and append to the story of these or others."""
     rows = [
         (d.id, d.account_id, d.ledger, d.bank, d.severity.value, d.source_system, d.source_reference[:100], d.at,
-         d.message_id, d.gone_since, d.resolution)
+         d.message_id, d.gone_since, d.resolution, d.type, d.subject)
         for d in discrepancies
     ]  # fmt: skip
     lines = [
@@ -150,7 +150,7 @@ async def save_discrepancies(tx: Transaction, discrepancies: Sequence[Discrepanc
          t.message_id)
         for t in story
     ]  # fmt: skip
-    await tx.execute(_sql.save_discrepancies, [*_columns(rows, 11), *_columns(lines, 10)])
+    await tx.execute(_sql.save_discrepancies, [*_columns(rows, 13), *_columns(lines, 10)])
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Column]:

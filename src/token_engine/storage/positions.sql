@@ -45,14 +45,15 @@ SELECT * FROM unnest(%s::uuid[], %s::varchar[], %s::varchar[], %s::varchar[], %s
 WITH saved AS (
     INSERT INTO reconciliation_discrepancies AS d (id, account_id, discrepancy_type, expected_value, actual_value,
         difference, threshold_exceeded, status, source_system, source_reference, severity, opened_at, updated_at,
-        message_id, difference_gone_since, resolved_at, resolved_by, resolution)
-    SELECT k.id, k.account_id, 'BALANCE_MISMATCH', k.expected, k.actual, k.actual - k.expected, true,
+        message_id, difference_gone_since, resolved_at, resolved_by, resolution, subject)
+    SELECT k.id, k.account_id, k.type, k.expected, k.actual, k.actual - k.expected, true,
         CASE WHEN k.resolution IS NULL THEN 'OPEN' ELSE 'RESOLVED' END, k.system, k.reference, k.severity, k.at, k.at,
         k.message_id, k.gone_since, CASE WHEN k.resolution IS NOT NULL THEN k.at END,
-        CASE WHEN k.resolution IS NOT NULL THEN 'engine' END, k.resolution
+        CASE WHEN k.resolution IS NOT NULL THEN 'engine' END, k.resolution, k.subject
     FROM unnest(%s::uuid[], %s::uuid[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[], %s::varchar[],
-        %s::timestamptz[], %s::bigint[], %s::timestamptz[], %s::text[])
-        AS k (id, account_id, expected, actual, severity, system, reference, at, message_id, gone_since, resolution)
+        %s::timestamptz[], %s::bigint[], %s::timestamptz[], %s::text[], %s::varchar[], %s::varchar[])
+        AS k (id, account_id, expected, actual, severity, system, reference, at, message_id, gone_since, resolution,
+            type, subject)
     ON CONFLICT (id) DO UPDATE SET
         expected_value = excluded.expected_value, actual_value = excluded.actual_value,
         difference = excluded.difference,

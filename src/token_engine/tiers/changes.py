@@ -13,7 +13,7 @@ from token_engine.domain.account import Account
 from token_engine.domain.discrepancy import Happening, Told
 from token_engine.domain.person import ENGINE
 from token_engine.domain.receipt import Judgement
-from token_engine.domain.standing import BreakerStep, Evidence, Standing
+from token_engine.domain.standing import BreakerStep, Discrepancy, Evidence, Standing
 from token_engine.storage import positions, recording
 from token_engine.storage.database import Transaction
 from token_engine.storage.entries import EntryRow
@@ -34,6 +34,7 @@ class Changes:
         self._events: list[EventRow] = []
         self._audit: list[AuditRow] = []
         self._story: list[Told] = []
+        self._raised: list[Discrepancy] = []
 
     def standing(self, account: Account) -> Standing:
         """The account's standing as all judgements so far have left it."""
@@ -66,6 +67,15 @@ class Changes:
         self._steps.append(StepRow(moved.account_id, moved.before, moved.after, cause, kept_as, ENGINE, self._now))
         details = {"from": moved.before, "cause": cause}
         self.note(f"breaker_{moved.after}", moved.account_id, kept_as, details)
+
+    def raised(self, found: Discrepancy, account: Account, text: str, event_id: str) -> None:
+        """Open a discrepancy of another type than judging an account does, and announce it. `text` is the evidence."""
+        self._raised.append(found)
+        told = Told(
+            discrepancy_id=found.id, type=found.type, happening=Happening.OPENED, at=found.at, actor=ENGINE,
+            severity=found.severity, text=text, ledger=found.ledger, bank=found.bank, message_id=found.message_id,
+        )  # fmt: skip
+        self.told(told, account, event_id)
 
     def told(self, told: Told, account: Account, event_id: str) -> None:
         """What a person did with a discrepancy of `account`: into its story, the outbox and the audit log."""
@@ -104,7 +114,7 @@ class Changes:
     async def write(self, tx: Transaction, settled: Sequence[Settled] = (), entries: Sequence[EntryRow] = ()) -> None:
         """Send all that was collected, with messages and entries that it came of."""
         standings = list(self._standings.values())
-        discrepancies = [d for s in standings for d in s.discrepancies.values()]
+        discrepancies = [d for s in standings for d in s.discrepancies.values()] + self._raised
         if self._steps:
             # Also one that is back where it was: alone, each message would have written its flags.
             stepped = {step.account_id for step in self._steps}
