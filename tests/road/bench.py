@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -65,6 +65,30 @@ class Road:
             from_holder=UNATTRIBUTED if change < 0 else None, to_holder=UNATTRIBUTED if change > 0 else None,
         )  # fmt: skip
         await ledger.post(self.tx, [(account, movement, legs_of(movement))], NOW)
+
+    async def expect(
+        self, account: UUID, tag: str, amount: str = "10", *, holder: str = "BANKAEAD", until: datetime | None = None
+    ) -> UUID:
+        """A funding that is announced."""
+        row = await self.row(
+            "INSERT INTO fundings (id, account_id, end_to_end_id, amount, holder, state, announced_by, announced_at,"
+            " expires_at) VALUES (gen_random_uuid(), %s, %s, %s, %s, 'EXPECTED', 'tests', %s, %s) RETURNING id",
+            account, tag, Decimal(amount), holder, NOW, until or NOW + timedelta(days=30),
+        )  # fmt: skip
+        return UUID(str(row["id"]))
+
+    async def hold(
+        self, account: UUID, tag: str, amount: str = "10", *, holder: str = UNATTRIBUTED, sent: bool = False
+    ) -> UUID:
+        """A payout that is held, or sent."""
+        row = await self.row(
+            "INSERT INTO payouts (id, account_id, end_to_end_id, amount, holder, state, requested_by, requested_at,"
+            " expires_at, sent_by, sent_at) VALUES (gen_random_uuid(), %s, %s, %s, %s, %s, 'tests', %s, %s, %s, %s)"
+            " RETURNING id",
+            account, tag, Decimal(amount), holder, "SENT" if sent else "HELD", NOW, NOW + timedelta(days=1),
+            "tests" if sent else None, NOW if sent else None,
+        )  # fmt: skip
+        return UUID(str(row["id"]))
 
     async def take(self, *messages: bytes | Delivery, source: str = "bank.notifications.other") -> list[Receipt]:
         """One batch."""

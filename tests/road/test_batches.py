@@ -33,6 +33,9 @@ modest = settings(
 ACCOUNTS = {("ONE", "AED"): "1000", ("TWO", "AED"): "1000", ("TWO", "USD"): "1000", ("YEN", "JPY"): "100000"}
 BASE = {number_and_currency: Decimal(balance) for number_and_currency, balance in ACCOUNTS.items()}
 
+EXPECTED = ("F-1", "F-2", "P-HELD", "P-SENT")
+"""The end-to-end ids under which every account waits for something."""
+
 amounts = st.sampled_from(["1", "0.10", "4", "100", "1", "4.00", "0"])
 dates = st.sampled_from([None, "2025-11-17", "2025-11-18"])
 
@@ -51,7 +54,8 @@ def lines(draw: st.DrawFn, currency: str, prefix: str) -> list[str]:
             booked=draw(dates),
             value=draw(dates),
             status=draw(st.sampled_from(["BOOK", "BOOK", "BOOK", "PDNG", "INFO"])),
-            reversal=draw(st.booleans()),
+            reversal=draw(st.sampled_from([False, False, True])),
+            tag=draw(st.sampled_from([None, *EXPECTED])),
         )
         told += [entry] * draw(st.sampled_from([1, 1, 1, 2]))
     return told
@@ -85,6 +89,7 @@ def message(draw: st.DrawFn) -> bytes:
                 debit=draw(st.booleans()),
                 reference=draw(st.sampled_from([None, "R0", "R1", "NOTPROVIDED"])),
                 booked=draw(st.sampled_from([None, "2025-11-18", "2026-11-18"])),
+                tag=draw(st.sampled_from([None, *EXPECTED])),
             )
         case "054":
             told = draw(st.lists(sections(message_id), min_size=1, max_size=3))
@@ -110,13 +115,18 @@ def stories(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
 
 async def stage(road: Road) -> None:
     for (number, currency), balance in ACCOUNTS.items():
-        await road.account(
+        key = await road.account(
             number, currency, ledger=balance, bank=balance, of=f"Bank of {number}", inverts_reversals=number == "ONE"
         )
+        await road.expect(key, "F-1", "4")
+        await road.expect(key, "F-2", "100", holder="wallet")
+        await road.hold(key, "P-HELD", "4")
+        await road.hold(key, "P-SENT", "100", sent=True)
     closed = await road.account("CLOSED", ledger="1", bank="1")
     await accounts.close(road.tx, str(closed), "tests", NOW)
 
 
+_DRAWN_NUMBER = re.compile(r"movement\.[0-9]+")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 DRAWN = {"id", "message_id"}
 
@@ -129,11 +139,13 @@ class Names:
 
     def plain(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: self.plain(inner) for key, inner in value.items() if key != "kept_as"}
+            return {key: self.plain(inner) for key, inner in value.items() if key not in ("kept_as", "id")}
         if isinstance(value, list):
             return [self.plain(inner) for inner in value]
         if isinstance(value, str | bytes) or value is None:
-            return _UUID.sub(lambda m: self.of.get(m[0], "drawn"), value) if isinstance(value, str) else value
+            if isinstance(value, str):
+                value = _DRAWN_NUMBER.sub("movement", _UUID.sub(lambda m: self.of.get(m[0], "drawn"), value))
+            return value
         return self.plain(str(value)) if type(value).__name__ == "UUID" else value
 
 

@@ -11,6 +11,7 @@ import msgspec
 from token_engine.domain.backing import DEFAULT_POLICY, Level, Policy
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.entry import ReversalSign
+from token_engine.domain.ledger import Mode
 
 
 class OpenDiscrepancy(msgspec.Struct, frozen=True):
@@ -38,5 +39,6 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     breaker: Breaker
     closed_at: datetime | None = None
     reversal_sign: ReversalSign = ReversalSign.PUBLISHED
+    mode: Mode = Mode.ENGINE
     policy: Policy = DEFAULT_POLICY
     open_discrepancy: OpenDiscrepancy | None = None

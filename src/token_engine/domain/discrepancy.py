@@ -24,7 +24,10 @@ FUNDING_AMOUNT_DIFFERS: Final = "FUNDING_AMOUNT_DIFFERS"
 """The bank's credit that met a funding was of another amount than announced; what was booked was minted."""
 
 PAYOUT_AMOUNT_DIFFERS: Final = "PAYOUT_AMOUNT_DIFFERS"
-"""The bank's debit that settled a payout was of another amount than held; so was the credit that returned one."""
+"""The bank's debit that settled a payout was of another amount than held."""
+
+RETURN_AMOUNT_DIFFERS: Final = "RETURN_AMOUNT_DIFFERS"
+"""The bank's credit that returned a payout was of another amount than had been burnt for it."""
 
 PAYOUT_OVERDUE: Final = "PAYOUT_OVERDUE"
 """A payout was sent, and the bank has neither debited nor rejected it in time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact
 from typing import Final
 
@@ -14,6 +15,15 @@ FRACTION_DIGITS: Final = 8
 
 # Sums of amounts are exact or they raise: no silent rounding at the 28th digit.
 EXACT: Final = Context(prec=60, traps=[Inexact])
+
+
+def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum, to the last digit."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = EXACT.add(total, amount)
+    return total
+
 
 # ISO 4217 active codes whose minor unit is not two decimals; the rest of the list follows.
 _DECIMALS: Final = (

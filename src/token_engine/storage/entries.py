@@ -52,7 +52,9 @@ KnownRow = tuple[
 
 
 class EntryRow(NamedTuple):
-    """A row of bank_entries. Amounts in major units; `position_change` is signed, 0 unless booked."""
+    """A row of bank_entries. Amounts in major units; `position_change` is signed, 0 unless booked. `unexpected`: a
+    booked credit that met nothing, for a person to allocate or return.
+    """
 
     account_id: UUID
     message_id: int
@@ -73,6 +75,7 @@ class EntryRow(NamedTuple):
     transaction_id: str | None
     identity: str
     occurrence: int
+    unexpected: bool
 
 
 class SightingRow(NamedTuple):

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from psycopg import AsyncCursor
 from psycopg.rows import dict_row
 
 from token_engine.domain.ledger import Book, Kind, Legs, Mode, Movement
@@ -80,13 +81,24 @@ async def post(tx: Transaction, movements: Sequence[tuple[UUID, Movement, Legs]]
 
     The legs move `ledger_balance` in the same statement. `at` has a time zone.
     """
+    cursor = await _post(tx, [(*movement, None) for movement in movements], at)
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def post_numbered(tx: Transaction, movements: Sequence[tuple[UUID, Movement, Legs, int]], at: datetime) -> None:
+    """Post movements whose numbers were drawn before, so that nothing has to be waited for."""
+    await _post(tx, movements, at)
+
+
+async def _post(
+    tx: Transaction, movements: Sequence[tuple[UUID, Movement, Legs, int | None]], at: datetime
+) -> AsyncCursor[Any]:
     rows = [
         (account, m.kind, m.amount, legs.leaves, legs.enters, m.from_holder, m.to_holder, m.reason, m.actor, m.cause,
-         m.reverses, m.key, at)
-        for account, m, legs in movements
+         m.reverses, m.key, at, number)
+        for account, m, legs, number in movements
     ]  # fmt: skip
-    cursor = await tx.execute(_sql.post, [Column(values) for values in _columns(rows, 13)])
-    return [row[0] for row in await cursor.fetchall()]
+    return await tx.execute(_sql.post, [Column(values) for values in _columns(rows, 14)])
 
 
 async def of_keys(tx: Transaction, keys: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], Posted]:

@@ -18,11 +18,12 @@ JOIN ledger_holders h ON h.account_id = k.account_id AND h.holder = k.holder
 -- One statement: the database takes a movement with its legs or not at all. An id that a failed transaction
 -- drew is a gap.
 WITH k AS MATERIALIZED (
-    SELECT nextval('ledger_movements_id_seq') AS id, u.*
+    SELECT coalesce(u.number, nextval('ledger_movements_id_seq')) AS id, u.*
     FROM unnest(%s::uuid[], %s::varchar[], %s::numeric[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[],
-        %s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[], %s::timestamptz[]) WITH ORDINALITY
+        %s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[], %s::timestamptz[],
+        %s::bigint[]) WITH ORDINALITY
         AS u (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause, reverses,
-            idempotency_key, at, place)
+            idempotency_key, at, number, place)
 ), written AS (
     INSERT INTO ledger_movements (id, account_id, kind, amount, from_holder, to_holder, reason, actor, cause,
         reverses, idempotency_key, at)

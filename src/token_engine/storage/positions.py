@@ -15,6 +15,7 @@ from token_engine.domain.backing import Level, Policy
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.discrepancy import Told
 from token_engine.domain.entry import ReversalSign
+from token_engine.domain.ledger import Mode
 from token_engine.domain.standing import Discrepancy
 from token_engine.storage.columns import Column
 from token_engine.storage.database import Transaction
@@ -88,7 +89,7 @@ async def lock_ids(tx: Transaction, ids: Iterable[UUID]) -> list[Account]:
 
 
 def _account(row: Sequence[Any]) -> Account:
-    key, number, currency, ledger, bank, breaker, closed_at, inverts = row
+    key, number, currency, ledger, bank, breaker, closed_at, inverts, mode = row
     return Account(
         id=key,
         number=number,
@@ -98,6 +99,7 @@ def _account(row: Sequence[Any]) -> Account:
         breaker=Breaker(breaker),
         closed_at=closed_at,
         reversal_sign=ReversalSign.INVERTED if inverts else ReversalSign.PUBLISHED,
+        mode=Mode(mode),
     )
 
 

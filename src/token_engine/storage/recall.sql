@@ -5,7 +5,8 @@
 -- All that deciding a batch nearly always needs, in one statement: each one more would make a lone message wait
 -- longer. Three lists as JSON, so that one row holds them: each digest with what is kept of it and an id to keep
 -- it under if it is new (an id not used is a gap); movements that entries to come might be, by name, or told of
--- by a report only; the open break of each account.
+-- by a report only; the open break of each account; fundings and payouts that entries to come may meet, with numbers
+-- for the movements that they may come to.
 SELECT json_build_array((
     SELECT json_agg(json_build_array(encode(k.digest, 'hex'), nextval('bank_messages_id_seq'), m.id, m.state,
         m.answer::text))
@@ -33,4 +34,21 @@ SELECT json_build_array((
     FROM emi_accounts a JOIN reconciliation_discrepancies d ON d.account_id = a.id
         AND d.discrepancy_type = 'BALANCE_MISMATCH' AND d.status <> 'RESOLVED'
     WHERE a.account_number = ANY (%s::varchar[])
+), (
+    SELECT json_agg(json_build_array(a.id, k.end_to_end_id, f.id, f.amount::text, f.holder, f.expires_at,
+        nextval('ledger_movements_id_seq')))
+    FROM unnest(%s::varchar[], %s::varchar[]) AS k (account_number, end_to_end_id)
+    JOIN emi_accounts a ON a.account_number = k.account_number
+    CROSS JOIN LATERAL (SELECT * FROM fundings f WHERE f.account_id = a.id
+        AND f.end_to_end_id = k.end_to_end_id COLLATE "C" AND f.state = 'EXPECTED' OFFSET 0) f
+), (
+    SELECT json_agg(json_build_array(a.id, k.end_to_end_id, p.id, p.amount::text, p.holder, p.state, p.burnt::text,
+        nextval('ledger_movements_id_seq'), nextval('ledger_movements_id_seq')))
+    FROM unnest(%s::varchar[], %s::varchar[]) AS k (account_number, end_to_end_id)
+    JOIN emi_accounts a ON a.account_number = k.account_number
+    CROSS JOIN LATERAL (
+        SELECT p.*, coalesce((SELECT m.amount FROM entry_meetings e JOIN ledger_movements m ON m.id = e.movement_id
+            WHERE e.payout_id = p.id AND e.met = 'payout'), 0) AS burnt
+        FROM payouts p WHERE p.account_id = a.id AND p.end_to_end_id = k.end_to_end_id COLLATE "C"
+        AND p.state IN ('HELD', 'SENT', 'SETTLED') OFFSET 0) p
 ))::text

@@ -30,7 +30,7 @@ WITH settled AS (
 )
 INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
     position_change, booking_date, value_date, servicer_reference, entry_reference, end_to_end_id, uetr,
-    instruction_id, transaction_id, identity, occurrence)
+    instruction_id, transaction_id, identity, occurrence, unexpected)
 SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::varchar[], %s::varchar[], %s::numeric[], %s::varchar[],
     %s::varchar[], %s::boolean[], %s::numeric[], %s::date[], %s::date[], %s::varchar[], %s::varchar[],
-    %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::integer[])
+    %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::integer[], %s::boolean[])

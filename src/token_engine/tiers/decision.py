@@ -5,19 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 
 from token_engine.domain.account import Account
+from token_engine.domain.backing import Level
+from token_engine.domain.discrepancy import FUNDING_AMOUNT_DIFFERS, PAYOUT_AMOUNT_DIFFERS, RETURN_AMOUNT_DIFFERS
 from token_engine.domain.entry import Entry, signed_amount
-from token_engine.domain.known import Admission, KnownMovements
-from token_engine.domain.money import EXACT
+from token_engine.domain.known import Admission, KnownMovements, NewEntry
+from token_engine.domain.ledger import Mode
+from token_engine.domain.meeting import Backing, Expectations, Meeting, Met
+from token_engine.domain.money import EXACT, in_currency, sum_exactly
 from token_engine.domain.notification import Heading, MessageKind, Notification
 from token_engine.domain.receipt import AlreadyRecorded, Judgement, Receipt, Recorded, Rejected
 from token_engine.domain.refusal import Refusal
-from token_engine.domain.standing import Evidence, Standing
-from token_engine.storage import entries, recording
+from token_engine.domain.standing import Discrepancy, Evidence, Standing
+from token_engine.storage import entries, meetings, recording
 from token_engine.storage.database import Transaction
 from token_engine.storage.entries import EntryRow, SightingRow
 from token_engine.storage.messages import MessageBook, Settled
@@ -31,6 +35,11 @@ _SOURCE: Final = {
     MessageKind.REPORT: "CAMT_052",
     MessageKind.STATEMENT: "CAMT_053",
 }
+_DIFFERS: Final = {
+    Met.FUNDING: FUNDING_AMOUNT_DIFFERS,
+    Met.PAYOUT: PAYOUT_AMOUNT_DIFFERS,
+    Met.PAYOUT_RETURN: RETURN_AMOUNT_DIFFERS,
+}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,16 +51,19 @@ class Decision:
         directory: Directory,
         book: MessageBook,
         movements: KnownMovements,
+        expectations: Expectations,
         now: datetime,
     ) -> None:
         self._directory = directory
         self._book = book
         self._movements = movements
+        self._expectations = expectations
         self._now = now
         self._seen: dict[bytes, Receipt] = {}
         self._settled: list[Settled] = []
         self._entries: list[EntryRow] = []
         self._sightings: list[SightingRow] = []
+        self._met: list[tuple[UUID, Meeting]] = []
         self._changes = Changes(now)
 
     def settle(self, delivery: Delivery, reading: tuple[Notification, ...] | Refusal) -> Receipt:
@@ -99,17 +111,22 @@ class Decision:
                 standing.account.id, notification.entries, heading.kind, heading.message_id,
                 copy=heading.copy, spoken_of=spoken_of,
             )  # fmt: skip
-            change = self._keep_entries(admission, heading, standing.account, kept_as)
+            moved = self._moved(admission, standing.account)
+            change = sum_exactly(change for _, change in moved)
+            met = self._meet(standing, moved, change)
+            self._keep_entries(admission, heading, standing.account, kept_as, moved, met)
             told_nothing_new = not (admission.new or admission.claims)
             if told_nothing_new and notification.entries and heading.kind is MessageKind.NOTIFICATION:
                 judgements.append(standing.judgement())
                 continue
             news = True
             evidence = Evidence("tier1", _SOURCE[heading.kind], heading.message_id, self._now, kept_as=kept_as)
-            judgement, moved = standing.take(change, len(admission.new), evidence, uuid4)
+            judgement, step = standing.take(change, len(admission.new), evidence, uuid4)
             judgements.append(judgement)
             event_id = f"{delivery.digest.hex()[:32]}.{number}"
-            self._changes.judged(judgement, moved, evidence, event_id, kept_as)
+            self._changes.judged(judgement, step, evidence, event_id, kept_as)
+            for meeting in met:
+                self._announce(meeting, standing.account, evidence)
         answer = tuple(judgements)
         self._settled.append(
             _settled(delivery, kept_as, self._now, "RECORDED", message_id,
@@ -117,18 +134,59 @@ class Decision:
         )  # fmt: skip
         return Recorded(kept_as, message_id, answer) if news else AlreadyRecorded(kept_as, message_id, answer)
 
-    def _keep_entries(self, admission: Admission, heading: Heading, account: Account, kept_as: int) -> Decimal:
-        """Rows for what is new; the sum of it is what the position moves by."""
-        total = Decimal(0)
-        for new in admission.new:
+    @staticmethod
+    def _moved(admission: Admission, account: Account) -> list[tuple[NewEntry, Decimal]]:
+        """What is new, with what it adds to the position."""
+        sign = account.reversal_sign
+        return [(n, signed_amount(n.entry, sign) if n.entry.booked else Decimal(0)) for n in admission.new]
+
+    def _meet(self, standing: Standing, moved: list[tuple[NewEntry, Decimal]], change: Decimal) -> list[Meeting]:
+        """What the entries of one notification meet; the ledger has moved by it, before the account is judged."""
+        if not self._expectations:
+            return []
+        account = standing.account
+        backing = Backing(account.ledger, EXACT.add(standing.bank, change), standing.breaker)
+        met = self._expectations.meet(account.id, moved, backing, self._now)
+        if met:
+            standing.issue(sum_exactly(meeting.issued for meeting in met))
+            self._met += [(account.id, meeting) for meeting in met]
+        return met
+
+    def _announce(self, met: Meeting, account: Account, evidence: Evidence) -> None:
+        """The event and audit row of a movement, and the discrepancy where the bank booked another amount."""
+        view = events.movement(met.number, met.movement, account, self._now)
+        expectation = "funding_id" if met.met is Met.FUNDING else "payout_id"
+        view |= {expectation: str(met.expectation), "end_to_end_id": met.entry.entry.end_to_end_id}
+        kind, event_id = met.movement.kind, f"movement.{met.number}"
+        self._changes.announce(f"{events.LEDGER}.{kind}", event_id, evidence.source_reference, view)
+        self._changes.note(f"ledger_{kind}", account.id, evidence.kept_as, events.audited(view))
+        if met.booked == met.expected:
+            return
+        expected, booked = (in_currency(amount, account.currency) for amount in (met.expected, met.booked))
+        found = Discrepancy(
+            uuid4(), account.id, met.expected, met.booked, Level.MINOR, evidence.source_system,
+            evidence.source_reference, self._now, evidence.kept_as,
+            type=_DIFFERS[met.met], subject=str(met.expectation),
+        )  # fmt: skip
+        text = f"{met.met} {met.expectation}: {expected} expected, {booked} booked"
+        self._changes.raised(found, account, text, event_id)
+
+    def _keep_entries(
+        self, admission: Admission, heading: Heading, account: Account, kept_as: int,
+        moved: list[tuple[NewEntry, Decimal]], meetings: list[Meeting],
+    ) -> None:  # fmt: skip
+        """Rows for what is new, and for what is told of what was known."""
+        met = {id(m.entry) for m in meetings}
+        ours = account.mode is Mode.ENGINE
+        for new, change in moved:
             e = new.entry
-            change = signed_amount(e, account.reversal_sign) if e.booked else Decimal(0)
-            total = EXACT.add(total, change)
+            unexpected = ours and change > 0 and id(new) not in met
             self._entries.append(
                 EntryRow(
                     account.id, kept_as, heading.kind, heading.message_id, e.amount, e.credit_debit, e.status,
                     e.reversal, change, e.booking_date, e.value_date, e.servicer_reference, e.entry_reference,
                     e.end_to_end_id, e.uetr, e.instruction_id, e.transaction_id, new.identity, new.occurrence,
+                    unexpected,
                 )
             )  # fmt: skip
         for claim in admission.claims:
@@ -140,7 +198,6 @@ class Decision:
                     seen.booking_date, seen.value_date,
                 )
             )  # fmt: skip
-        return total
 
     def _reject(self, delivery: Delivery, kept_as: int, message_id: str | None, refusal: Refusal) -> Receipt:
         self._settled.append(_settled(delivery, kept_as, self._now, "REJECTED", message_id, refusal=refusal))
@@ -163,6 +220,8 @@ class Decision:
     async def write(self, tx: Transaction) -> None:
         """Send all that is not sent yet, and what all messages together come to."""
         await self._changes.write(tx, self._settled, self._entries)
+        if self._met:
+            await meetings.write(tx, self._met, self._now)
         if self._sightings:
             await entries.insert_sightings(tx, self._sightings)
 

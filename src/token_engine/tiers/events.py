@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.closing import ClosingState
 from token_engine.domain.discrepancy import Happening, Told
+from token_engine.domain.ledger import Movement
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.override import Override, OverrideState
 from token_engine.storage.positions import EventRow
@@ -49,6 +51,9 @@ _OVERRIDE: Final[dict[OverrideState, str]] = {
     OverrideState.REVOKED: f"{_BREAKER}.override_revoked",
     OverrideState.VOID: f"{_BREAKER}.override_voided",
 }
+
+LEDGER: Final = "reconciliation.ledger"
+"""What announces a movement, followed by its kind."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -88,6 +93,34 @@ def discrepancy(told: Told, account: Account) -> dict[str, Any]:
         "actor": told.actor,
         "text": told.text,
     }
+
+
+def movement(number: int, of: Movement, account: Account, at: datetime) -> dict[str, Any]:
+    """What is said of a movement on the token ledger, as the API shows it too."""
+    return {
+        "id": number,
+        "account_id": str(account.id),
+        "account_number": account.number,
+        "currency": account.currency,
+        "token": f"x{account.currency}",
+        "kind": of.kind,
+        "amount": in_currency(of.amount, account.currency),
+        "from_holder": of.from_holder,
+        "to_holder": of.to_holder,
+        "reason": of.reason,
+        "actor": of.actor,
+        "cause": of.cause,
+        "at": at,
+    }
+
+
+def audited(movement: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit log keeps of a movement, out of what is said of it."""
+    names = (
+        "id", "amount", "from_holder", "to_holder", "reason", "cause", "reverses", "idempotency_key", "funding_id",
+        "payout_id",
+    )  # fmt: skip
+    return {name: movement[name] for name in names if movement.get(name) is not None}
 
 
 def override(of: Override) -> str:

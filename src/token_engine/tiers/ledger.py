@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from msgspec import structs
@@ -22,9 +22,8 @@ from token_engine.domain.standing import Evidence
 from token_engine.storage import ledger, positions
 from token_engine.storage.database import Transaction
 from token_engine.storage.ledger import OpenBook, Posted
+from token_engine.tiers import events
 from token_engine.tiers.changes import Changes
-
-_SUBJECT: Final = "reconciliation.ledger"
 
 
 async def open_account(tx: Transaction, account_id: UUID, balance: Decimal, actor: str, now: datetime) -> None:
@@ -211,8 +210,8 @@ class _Posting:
         for fresh, number in zip(self._fresh, numbers, strict=True):
             view = views[fresh.place] = {"id": number, **views[fresh.place], "at": self._now}
             kind = fresh.movement.kind
-            changes.announce(f"{_SUBJECT}.{kind}", f"movement.{number}", fresh.movement.cause, view)
-            changes.note(f"ledger_{kind}", fresh.account_id, None, _audited(view), fresh.movement.actor)
+            changes.announce(f"{events.LEDGER}.{kind}", f"movement.{number}", fresh.movement.cause, view)
+            changes.note(f"ledger_{kind}", fresh.account_id, None, events.audited(view), fresh.movement.actor)
             last[fresh.account_id] = number
         judged = {key: self._judge(changes, key, number) for key, number in last.items()}
         for fresh in self._fresh:
@@ -232,8 +231,3 @@ class _Posting:
             changes.judged(judgement, moved, evidence, f"movement.{number}.judged", None)
         judgement = standing.judgement()
         return {"threshold_level": judgement.threshold_level, "circuit_breaker": judgement.circuit_breaker}
-
-
-def _audited(view: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("id", "amount", "from_holder", "to_holder", "reason", "cause", "reverses", "idempotency_key")
-    return {name: view[name] for name in names if view[name] is not None}

@@ -71,7 +71,7 @@ async def _load(tx: Transaction, batch: Sequence[Delivery], readings: Sequence[R
     numbers = names | set(numbers_of_ids.values())
     keys = _Keys(readings, numbers_of_ids)
     lock = await positions.ask_lock(tx, numbers)
-    asked = await recall.ask(tx, dict.fromkeys(d.digest for d in batch), keys.named, numbers)
+    asked = await recall.ask(tx, dict.fromkeys(d.digest for d in batch), keys.named, numbers, keys.awaited)
     bare = await entries.ask_known(tx, keys.notified_bare, keys.stated)
 
     locked = await positions.locked_from(lock)
@@ -88,16 +88,19 @@ async def _load(tx: Transaction, batch: Sequence[Delivery], readings: Sequence[R
         return structs.replace(account, policy=policy, open_discrepancy=found)
 
     directory = Directory([complete(a) for a in locked.accounts], numbers_of_ids)
-    return Decision(directory, recalled.book, movements, now)
+    return Decision(directory, recalled.book, movements, recalled.expectations, now)
 
 
 class _Keys:
-    """What to ask the database for: the names and amounts of the entries to come, by account number."""
+    """What to ask the database for: the names and amounts of the entries to come, by account number, and the
+    end-to-end ids under which something may be expected.
+    """
 
     def __init__(self, readings: Sequence[Reading], numbers_of_ids: Mapping[UUID, str]) -> None:
         self.named: set[NameKey] = set()
         self.notified_bare: set[AmountKey] = set()
         self.stated: set[AmountKey] = set()
+        self.awaited: set[tuple[str, str]] = set()
         for reading in readings:
             if isinstance(reading, Refusal):
                 continue
@@ -118,3 +121,5 @@ class _Keys:
             if not referenced:
                 unnamed = self.notified_bare if heading.kind is MessageKind.NOTIFICATION else self.stated
                 unnamed.add(AmountKey(number, entry.amount, booked, valued))
+            if entry.end_to_end_id is not None and entry.booked:
+                self.awaited.add((number, entry.end_to_end_id))

@@ -1,0 +1,74 @@
+"""What the bank's entries turned out to be: expectations that they met, and the row that says so once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from token_engine.domain.meeting import Meeting, Met
+from token_engine.domain.payout import PayoutState
+from token_engine.storage import ledger
+from token_engine.storage.columns import Column
+from token_engine.storage.database import Transaction
+from token_engine.storage.queries import load
+
+_sql = load("meetings")
+
+
+class MeetingRow(NamedTuple):
+    """A row of entry_meetings: the entry by its name, and what it was."""
+
+    account_id: UUID
+    amount: Decimal
+    identity: str
+    occurrence: int
+    met: str
+    funding_id: UUID | None
+    payout_id: UUID | None
+    movement_id: int | None
+    actor: str
+    reason: str
+    at: datetime
+
+
+async def write(tx: Transaction, meetings: Sequence[tuple[UUID, Meeting]], at: datetime) -> None:
+    """Write what entries met, each with its account, which the caller has locked: expectations settled, legs posted,
+    and the row that lets no entry meet a second time. After the entries themselves. `at` has a time zone.
+    """
+    fundings = [(m.expectation, at, _reason(m)) for _, m in meetings if m.met is Met.FUNDING]
+    payouts = {  # one that was settled and returned in one batch is written as it ended, and why it was settled
+        m.expectation: (m.expectation, _STATE[m.met], at, _reason(m))
+        for _, m in sorted(meetings, key=lambda known: known[1].met is Met.PAYOUT_RETURN)
+        if m.met is not Met.FUNDING
+    }
+    await tx.execute(_sql.settle, [*_columns(fundings, 3), *_columns(list(payouts.values()), 4)])
+    await ledger.post_numbered(tx, [(account, m.movement, m.legs, m.number) for account, m in meetings], at)
+    await keep(tx, [_row(account, m, at) for account, m in meetings])
+
+
+async def keep(tx: Transaction, rows: Sequence[MeetingRow]) -> None:
+    """Say what entries were. The unique key refuses an entry of which that is said already, and with it everything."""
+    await tx.execute(_sql.keep, _columns(rows, len(MeetingRow._fields)))
+
+
+_STATE = {Met.PAYOUT: PayoutState.SETTLED, Met.PAYOUT_RETURN: PayoutState.RETURNED}
+
+
+def _row(account: UUID, m: Meeting, at: datetime) -> MeetingRow:
+    funding, payout = (m.expectation, None) if m.met is Met.FUNDING else (None, m.expectation)
+    new = m.entry
+    return MeetingRow(
+        account, new.entry.amount, new.identity, new.occurrence, m.met, funding, payout, m.number, m.movement.actor,
+        m.movement.reason, at,
+    )  # fmt: skip
+
+
+def _reason(m: Meeting) -> str:
+    return f"the bank's entry {m.movement.cause}"
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Column]:
+    return [Column(c) for c in (zip(*rows, strict=True) if rows else [()] * width)]
