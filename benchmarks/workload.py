@@ -98,6 +98,25 @@ def open_accounts(url: str, count: int) -> None:
         connection.execute("VACUUM ANALYZE emi_accounts")
 
 
+def expect_all(url: str, workload: Workload) -> None:
+    """Announce every credit as a funding, and hold the tokens of every debit as a payout."""
+    with psycopg.connect(url, autocommit=True) as connection, connection.transaction():
+        for credit, table, columns, rest in (
+            (True, "fundings", "announced_by, announced_at, expires_at", ["EXPECTED", "benchmark"]),
+            (False, "payouts", "requested_by, requested_at, expires_at", ["HELD", "benchmark"]),
+        ):
+            with connection.cursor().copy(
+                f"COPY {table} (id, account_id, end_to_end_id, amount, holder, state, {columns}) FROM STDIN".encode()
+            ) as copy:
+                for m in workload.movements():
+                    if m.credit is credit:
+                        amount = Decimal(m.cents) / 100
+                        name = f"E2E-TXN-{m.place:09d}"
+                        row = [UUID(int=m.place), account_id(m.account), name, amount, "unattributed", *rest]
+                        copy.write_row((*row, "2025-01-01T00:00Z", "2099-01-01T00:00Z"))
+        connection.execute("ANALYZE fundings, payouts")
+
+
 def check(url: str, workload: Workload) -> None:
     """Every message recorded once, and every position what an independent sum says. Raises AssertionError."""
     with psycopg.connect(url) as connection:

@@ -155,6 +155,14 @@ def test_a_statement_of_the_road_looks_its_rows_up_by_index(planner: Planner, mo
             assert "Index Cond" in node, f"a whole index read is a scan by another name: {node}"
 
 
+@pytest.mark.parametrize("relation", ["reconciliation_discrepancies", "fundings", "payouts"])
+def test_what_is_open_or_expected_is_looked_up_account_by_account(planner: Planner, relation: str) -> None:
+    """Else a plan made on a quiet day would read everybody's with every batch on a bad one."""
+    found = [node for node in nodes(planner.plan(load("recall").recall)) if node.get("Relation Name") == relation]
+    assert found
+    assert all("account_id" in node["Index Cond"] for node in found)
+
+
 def test_an_entry_is_looked_up_by_amount_and_name_together(planner: Planner) -> None:
     conditions = [
         node["Index Cond"]

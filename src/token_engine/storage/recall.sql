@@ -3,7 +3,7 @@
 
 -- name: recall
 -- All that deciding a batch nearly always needs, in one statement: each one more would make a lone message wait
--- longer. Three lists as JSON, so that one row holds them: each digest with what is kept of it and an id to keep
+-- longer. Lists as JSON, so that one row holds them: each digest with what is kept of it and an id to keep
 -- it under if it is new (an id not used is a gap); movements that entries to come might be, by name, or told of
 -- by a report only; the open break of each account; fundings and payouts that entries to come may meet, with numbers
 -- for the movements that they may come to.
@@ -31,8 +31,8 @@ SELECT json_build_array((
 ), (
     SELECT json_agg(json_build_array(d.account_id, json_build_array(d.id, d.severity, d.assignee,
         d.difference_gone_since, d.reopened_at IS NOT NULL)))
-    FROM emi_accounts a JOIN reconciliation_discrepancies d ON d.account_id = a.id
-        AND d.discrepancy_type = 'BALANCE_MISMATCH' AND d.status <> 'RESOLVED'
+    FROM emi_accounts a CROSS JOIN LATERAL (SELECT * FROM reconciliation_discrepancies d
+        WHERE d.account_id = a.id AND d.discrepancy_type = 'BALANCE_MISMATCH' AND d.status <> 'RESOLVED' OFFSET 0) d
     WHERE a.account_number = ANY (%s::varchar[])
 ), (
     SELECT json_agg(json_build_array(a.id, k.end_to_end_id, f.id, f.amount::text, f.holder, f.expires_at,

@@ -153,13 +153,14 @@ class Decision:
         return met
 
     def _announce(self, met: Meeting, account: Account, evidence: Evidence) -> None:
-        """The event and audit row of a movement, and the discrepancy where the bank booked another amount."""
+        """The event of a movement, and the discrepancy where the bank booked another amount. No audit row: nobody but
+        the bank did anything, and the entry, the movement and their meeting are three rows for ever already.
+        """
         view = events.movement(met.number, met.movement, account, self._now)
         expectation = "funding_id" if met.met is Met.FUNDING else "payout_id"
         view |= {expectation: str(met.expectation), "end_to_end_id": met.entry.entry.end_to_end_id}
         kind, event_id = met.movement.kind, f"movement.{met.number}"
         self._changes.announce(f"{events.LEDGER}.{kind}", event_id, evidence.source_reference, view)
-        self._changes.note(f"ledger_{kind}", account.id, evidence.kept_as, events.audited(view))
         if met.booked == met.expected:
             return
         expected, booked = (in_currency(amount, account.currency) for amount in (met.expected, met.booked))
@@ -216,14 +217,19 @@ class Decision:
         """Send what the messages settled since the last part add: rows that nothing later changes."""
         await recording.record(tx, self._settled, self._entries, self._changes.take_events())
         self._settled, self._entries = [], []
+        await self._write_met(tx)
 
     async def write(self, tx: Transaction) -> None:
         """Send all that is not sent yet, and what all messages together come to."""
         await self._changes.write(tx, self._settled, self._entries)
-        if self._met:
-            await meetings.write(tx, self._met, self._now)
+        await self._write_met(tx)
         if self._sightings:
             await entries.insert_sightings(tx, self._sightings)
+
+    async def _write_met(self, tx: Transaction) -> None:
+        if self._met:
+            await meetings.write(tx, self._met, self._now)
+            self._met = []
 
 
 class _Answer(msgspec.Struct, frozen=True):

@@ -101,45 +101,76 @@ ALTER TABLE ledger_holders
     ADD COLUMN reserved NUMERIC(26,8) NOT NULL DEFAULT 0,
     ADD CONSTRAINT ledger_holders_reserved_within_balance CHECK (reserved BETWEEN 0 AND balance);
 
-CREATE FUNCTION move_reserved(account UUID, named VARCHAR, change NUMERIC) RETURNS void LANGUAGE plpgsql AS $$
+-- As sets, however many they are: a holder or account is written once for all that a statement did to it.
+CREATE FUNCTION move_reserved(accounts UUID[], holders VARCHAR[], changes NUMERIC[]) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE moved BIGINT;
 BEGIN
-    UPDATE ledger_holders SET reserved = reserved + change WHERE account_id = account AND holder = named;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'payouts: % holds nothing that could be held', named USING ERRCODE = 'check_violation';
+    UPDATE ledger_holders h SET reserved = h.reserved + k.change
+    FROM unnest(accounts, holders, changes) AS k (account_id, holder, change)
+    WHERE h.account_id = k.account_id AND h.holder = k.holder;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved <> cardinality(accounts) THEN
+        RAISE EXCEPTION 'payouts: who holds nothing has nothing that could be held' USING ERRCODE = 'check_violation';
     END IF;
+    UPDATE emi_accounts a SET reserved_balance = a.reserved_balance + k.change
+    FROM (SELECT account_id, sum(change) AS change FROM unnest(accounts, changes) AS u (account_id, change) GROUP BY 1) k
+    WHERE a.id = k.account_id;
 END $$;
 
-CREATE FUNCTION reserve_held() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
-DECLARE held RECORD;
+CREATE FUNCTION reserve_held() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    FOR held IN
-        SELECT account_id, holder, sum(amount) AS amount FROM fresh WHERE state IN ('HELD', 'SENT')
-        GROUP BY 1, 2 ORDER BY 1, 2
-    LOOP
-        PERFORM move_reserved(held.account_id, held.holder, held.amount);
-    END LOOP;
-    UPDATE emi_accounts a SET reserved_balance = a.reserved_balance + k.amount
-    FROM (SELECT account_id, sum(amount) AS amount FROM fresh WHERE state IN ('HELD', 'SENT') GROUP BY 1) k
-    WHERE a.id = k.account_id;
+    PERFORM move_reserved(array_agg(account_id), array_agg(holder), array_agg(amount)) FROM (
+        SELECT account_id, holder, sum(amount) AS amount FROM fresh WHERE state IN ('HELD', 'SENT') GROUP BY 1, 2) k
+    HAVING count(*) > 0;
     RETURN NULL;
 END $$;
 CREATE TRIGGER payouts_reserve AFTER INSERT ON payouts
     REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION reserve_held();
 
-CREATE FUNCTION release_ended() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
-DECLARE ended RECORD;
+CREATE FUNCTION release_ended() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    FOR ended IN
-        SELECT o.account_id, o.holder, sum(o.amount) AS amount FROM stale o JOIN fresh n ON n.id = o.id
-        WHERE o.state IN ('HELD', 'SENT') AND n.state NOT IN ('HELD', 'SENT') GROUP BY 1, 2 ORDER BY 1, 2
-    LOOP
-        PERFORM move_reserved(ended.account_id, ended.holder, -ended.amount);
-        UPDATE emi_accounts SET reserved_balance = reserved_balance - ended.amount WHERE id = ended.account_id;
-    END LOOP;
+    -- What was reserved before and is not any more, without a join of the two: what is reserved still cancels out.
+    PERFORM move_reserved(array_agg(account_id), array_agg(holder), array_agg(change)) FROM (
+        SELECT account_id, holder, sum(change) AS change FROM (
+            SELECT account_id, holder, -amount AS change FROM stale WHERE state IN ('HELD', 'SENT')
+            UNION ALL SELECT account_id, holder, amount FROM fresh WHERE state IN ('HELD', 'SENT')) u
+        GROUP BY 1, 2 HAVING sum(change) <> 0) k
+    HAVING count(*) > 0;
     RETURN NULL;
 END $$;
 CREATE TRIGGER payouts_release AFTER UPDATE ON payouts
     REFERENCING OLD TABLE AS stale NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION release_ended();
+
+-- Legs move balances as sets too, now that every credit and debit may bring some.
+CREATE OR REPLACE FUNCTION apply_postings() RETURNS trigger
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    movements CONSTANT BIGINT[] := ARRAY(SELECT DISTINCT movement_id FROM fresh);
+    accounts UUID[];
+    holders VARCHAR[];
+    changes NUMERIC[];
+BEGIN
+    PERFORM refuse_unbalanced(movements);
+    SELECT array_agg(account_id), array_agg(holder), array_agg(change) INTO accounts, holders, changes FROM (
+        SELECT m.account_id, CASE p.ledger_account WHEN 'holder' THEN p.holder END AS holder, sum(p.amount) AS change
+        FROM fresh p
+        CROSS JOIN LATERAL (SELECT account_id FROM ledger_movements WHERE id = p.movement_id OFFSET 0) m
+        WHERE p.ledger_account IN ('holder', 'issued') GROUP BY 1, 2) k;
+    -- The accounts' rows first, in order of id, as everything that locks accounts does.
+    PERFORM 1 FROM emi_accounts WHERE id = ANY (accounts) ORDER BY id FOR NO KEY UPDATE;
+    UPDATE ledger_holders h SET balance = h.balance + k.change
+    FROM unnest(accounts, holders, changes) AS k (account_id, holder, change)
+    WHERE h.account_id = k.account_id AND h.holder = k.holder;
+    INSERT INTO ledger_holders (account_id, holder, balance)
+    SELECT k.account_id, k.holder, k.change FROM unnest(accounts, holders, changes) AS k (account_id, holder, change)
+    WHERE k.holder IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM ledger_holders h WHERE h.account_id = k.account_id AND h.holder = k.holder);
+    UPDATE emi_accounts a SET ledger_balance = a.ledger_balance - k.change
+    FROM unnest(accounts, holders, changes) AS k (account_id, holder, change)
+    WHERE a.id = k.account_id AND k.holder IS NULL AND k.change <> 0;
+    RETURN NULL;
+END $$;
 
 CREATE FUNCTION refuse_without_payouts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
