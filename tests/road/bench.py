@@ -31,7 +31,7 @@ T = TypeVar("T")
 TABLES = (
     "banks", "emi_accounts", "account_openings", "emi_account_snapshots", "reconciliation_discrepancies",
     "bank_messages", "bank_entries", "bank_entry_sightings", "circuit_breaker_steps", "outbox", "audit_log",
-    "threshold_policies", "discrepancy_events", "ledger_movements", "ledger_postings", "ledger_holders",
+    "threshold_policies", "discrepancy_events", "ledger_movements", "ledger_holders",
     "idempotency_keys", "breaker_closings", "breaker_overrides", "fundings", "payouts", "entry_meetings",
 )  # fmt: skip
 

@@ -216,7 +216,7 @@ def test_what_cannot_be_ingested_is_told_and_kept(engine: Engine, tmp_path: Path
 
 def test_check_finds_a_position_that_its_entries_do_not_make(engine: Engine) -> None:
     engine.create_account("DRIFT", ledger_balance="0", bank_balance="7")
-    folds = b"Every position is the fold of its entries.\nEvery ledger balance is the fold of its postings.\n"
+    folds = b"Every position is the fold of its entries.\nEvery ledger balance is the fold of its movements.\n"
     assert engine.cli("check").stdout == folds
     with psycopg.connect(engine.database_url) as connection:
         connection.execute("UPDATE emi_accounts SET bank_reported_balance = 8 WHERE account_number = 'DRIFT'")
@@ -229,9 +229,9 @@ def test_check_finds_a_position_that_its_entries_do_not_make(engine: Engine) -> 
     assert engine.cli("check").returncode == 0
 
 
-def test_check_finds_a_ledger_balance_that_its_postings_do_not_make(engine: Engine) -> None:
+def test_check_finds_a_ledger_balance_that_its_movements_do_not_make(engine: Engine) -> None:
     engine.create_account("LEDGER", ledger_balance="7", bank_balance="7")
-    guards = {"emi_accounts": "emi_accounts_ledger_by_postings", "ledger_holders": "ledger_holders_by_postings"}
+    guards = {"emi_accounts": "emi_accounts_ledger_by_movements", "ledger_holders": "ledger_holders_by_movements"}
 
     def tamper(ledger: int, held: int) -> None:
         """As one who owns the tables might, and turns off what guards them."""
@@ -251,8 +251,8 @@ def test_check_finds_a_ledger_balance_that_its_postings_do_not_make(engine: Engi
     done = engine.cli("check")
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == [
-        "LEDGER AED: ledger balance 8.00000000, its postings make 7.00000000",
-        "LEDGER AED holder unattributed: ledger balance 6.00000000, its postings make 7.00000000",
+        "LEDGER AED: ledger balance 8.00000000, its movements make 7.00000000",
+        "LEDGER AED holder unattributed: ledger balance 6.00000000, its movements make 7.00000000",
     ]
     tamper(7, 7)
     assert engine.cli("check").returncode == 0

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from storage.conftest import Databases
-from storage.rows import REPRESENTATIVE
+from storage.rows import REPRESENTATIVE, migrate_with_rows
 from token_engine.storage.migrate import MigrationError, migrate, migrations
 
 NEWEST = len(migrations())
@@ -50,7 +50,10 @@ def catalog(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 def rows_in(url: str) -> dict[str, int]:
     with psycopg.connect(url) as connection:
-        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        tables = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            " UNION ALL SELECT viewname FROM pg_views WHERE schemaname = 'public'"
+        ).fetchall()
         counts = {}
         for (table,) in tables:
             found = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
@@ -67,10 +70,7 @@ def test_versions_count_up_from_one_without_gaps_and_each_has_rows_to_be_upgrade
 
 def test_the_rows_to_be_upgraded_fill_every_table(another: Databases) -> None:
     url = another()
-    migrate(url)
-    with psycopg.connect(url) as connection:
-        for statements in REPRESENTATIVE.values():
-            connection.execute(statements.encode())
+    migrate_with_rows(url, NEWEST)
     assert {table for table, count in rows_in(url).items() if not count} == set()
 
 
@@ -78,12 +78,7 @@ def test_the_rows_to_be_upgraded_fill_every_table(another: Databases) -> None:
 def test_a_database_upgraded_with_rows_in_it_is_the_same_as_a_fresh_one(another: Databases, version: int) -> None:
     fresh, upgraded = another(), another()
     migrate(fresh)
-    taken = migrate(upgraded, up_to=version)
-    assert [step.version for step in taken] == list(range(1, version + 1))
-    with psycopg.connect(upgraded) as connection:
-        for made_by, statements in REPRESENTATIVE.items():
-            if made_by <= version:
-                connection.execute(statements.encode())
+    migrate_with_rows(upgraded, version)
     before = rows_in(upgraded)
     assert [step.version for step in migrate(upgraded)] == list(range(version + 1, NEWEST + 1))
     assert catalog(upgraded) == catalog(fresh)

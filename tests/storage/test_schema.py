@@ -12,18 +12,14 @@ from psycopg import sql
 from psycopg.errors import CheckViolation, ForeignKeyViolation, NotNullViolation, RestrictViolation, UniqueViolation
 
 from storage.conftest import Databases
-from storage.rows import ACCOUNT, REPRESENTATIVE
-from token_engine.storage.migrate import migrate
+from storage.rows import ACCOUNT, REPRESENTATIVE, migrate_with_rows
 
 
 @pytest.fixture(scope="module")
 def filled_url(another_for_all: Databases) -> str:
     """A database with a row of everything."""
     url = another_for_all()
-    migrate(url)
-    with psycopg.connect(url) as connection:
-        for statements in REPRESENTATIVE.values():
-            connection.execute(statements.encode())
+    migrate_with_rows(url, len(REPRESENTATIVE))
     return url
 
 

@@ -25,7 +25,7 @@ def migrate(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
 
 
 def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
-    """Recompute every position from its entries, and every ledger balance from its postings. Exits 1 if a stored
+    """Recompute every position from its entries, and every ledger balance from its movements. Exits 1 if a stored
     one differs.
     """
 
@@ -33,11 +33,9 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
         async with database.transaction() as tx:
             positions = await accounts.position_drift(tx)
             balances = await ledger.drift(tx)
-            unbalanced = await ledger.unbalanced(tx)
         return [
             *(f"{_of(row)}: stored {row['stored']}, its entries make {row['folded']}" for row in positions),
-            *(f"{_of(row)}: ledger balance {row['stored']}, its postings make {row['folded']}" for row in balances),
-            *(f"movement {m['id']}: {m['legs']} legs that come to {m['total']}" for m in unbalanced),
+            *(f"{_of(row)}: ledger balance {row['stored']}, its movements make {row['folded']}" for row in balances),
         ]
 
     wrong = with_database(database_of(database_url, data), work)
@@ -46,7 +44,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
     if wrong:
         raise typer.Exit(1)
     typer.echo("Every position is the fold of its entries.")
-    typer.echo("Every ledger balance is the fold of its postings.")
+    typer.echo("Every ledger balance is the fold of its movements.")
 
 
 def _of(row: dict[str, Any]) -> str:

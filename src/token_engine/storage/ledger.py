@@ -141,11 +141,6 @@ async def drift(tx: Transaction) -> list[dict[str, Any]]:
     return await _rows(tx, _sql.drift, {})
 
 
-async def unbalanced(tx: Transaction) -> list[dict[str, Any]]:
-    """Movements without two legs that sum to zero: none, ever."""
-    return await _rows(tx, _sql.unbalanced, {})
-
-
 async def _rows(tx: Transaction, statement: bytes, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     cursor = tx.connection.cursor(row_factory=dict_row)
     await cursor.execute(statement, parameters)

@@ -15,27 +15,19 @@ FROM unnest(%s::uuid[], %s::varchar[]) AS k (account_id, holder)
 JOIN ledger_holders h ON h.account_id = k.account_id AND h.holder = k.holder
 
 -- name: post
--- One statement: the database takes a movement with its legs or not at all. An id that a failed transaction
--- drew is a gap.
-WITH k AS MATERIALIZED (
-    SELECT coalesce(u.number, nextval('ledger_movements_id_seq')) AS id, u.*
-    FROM unnest(%s::uuid[], %s::varchar[], %s::numeric[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[],
-        %s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[], %s::timestamptz[],
-        %s::bigint[]) WITH ORDINALITY
-        AS u (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause, reverses,
-            idempotency_key, at, number, place)
-), written AS (
-    INSERT INTO ledger_movements (id, account_id, kind, amount, from_holder, to_holder, reason, actor, cause,
-        reverses, idempotency_key, at)
-    OVERRIDING SYSTEM VALUE
-    SELECT id, account_id, kind, amount, from_holder, to_holder, reason, actor, cause, reverses, idempotency_key, at
-    FROM k ORDER BY place
-), legs AS (
-    INSERT INTO ledger_postings (movement_id, ledger_account, holder, amount)
-    SELECT id, leaves, from_holder, -amount FROM k
-    UNION ALL SELECT id, enters, to_holder, amount FROM k
-)
-SELECT id FROM k ORDER BY place
+-- A movement is its two legs, and moves the balances. An id that a failed transaction drew is a gap.
+INSERT INTO ledger_movements (id, account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause,
+    reverses, idempotency_key, at)
+OVERRIDING SYSTEM VALUE
+SELECT coalesce(number, nextval('ledger_movements_id_seq')), account_id, kind, amount, leaves, enters, from_holder,
+    to_holder, reason, actor, cause, reverses, idempotency_key, at
+FROM unnest(%s::uuid[], %s::varchar[], %s::numeric[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[],
+    %s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[], %s::timestamptz[], %s::bigint[])
+    WITH ORDINALITY
+    AS k (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause, reverses,
+        idempotency_key, at, number, place)
+ORDER BY place
+RETURNING id
 
 -- name: of_keys
 SELECT m.account_id, m.idempotency_key, m.id, m.kind, m.amount, m.from_holder, m.to_holder, m.reverses
@@ -59,9 +51,9 @@ ORDER BY m.id DESC LIMIT %(limit)s
 SELECT a.currency, sum(a.ledger_balance) AS supply, count(*) AS accounts,
     (SELECT count(DISTINCT h.holder) FROM ledger_holders h JOIN emi_accounts b ON b.id = h.account_id
      WHERE b.currency = a.currency AND h.balance > 0) AS holders,
-    (SELECT coalesce(sum(p.amount), 0) FROM ledger_postings p JOIN ledger_movements m ON m.id = p.movement_id
-     JOIN emi_accounts b ON b.id = m.account_id
-     WHERE p.ledger_account = 'replenished' AND b.currency = a.currency) AS own_funds
+    (SELECT coalesce(sum(CASE m.enters WHEN 'replenished' THEN m.amount ELSE -m.amount END), 0)
+     FROM ledger_movements m JOIN emi_accounts b ON b.id = m.account_id
+     WHERE m.leaves IN ('own_funds', 'replenished') AND b.currency = a.currency) AS own_funds
 FROM emi_accounts a GROUP BY a.currency ORDER BY a.currency
 
 -- name: holders_of_token
@@ -87,8 +79,3 @@ FULL JOIN ledger_holders h ON h.account_id = f.account_id AND h.holder = f.holde
 JOIN emi_accounts a ON a.id = coalesce(h.account_id, f.account_id)
 WHERE coalesce(h.balance, 0) <> coalesce(f.total, 0)
 ORDER BY 1, 2, 3 NULLS FIRST
-
--- name: unbalanced
-SELECT m.id, coalesce(sum(p.amount), 0) AS total, count(p.amount) AS legs
-FROM ledger_movements m LEFT JOIN ledger_postings p ON p.movement_id = m.id
-GROUP BY m.id HAVING coalesce(sum(p.amount), 0) <> 0 OR count(p.amount) <> 2 ORDER BY m.id

@@ -142,36 +142,6 @@ END $$;
 CREATE TRIGGER payouts_release AFTER UPDATE ON payouts
     REFERENCING OLD TABLE AS stale NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION release_ended();
 
--- Legs move balances as sets too, now that every credit and debit may bring some.
-CREATE OR REPLACE FUNCTION apply_postings() RETURNS trigger
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-DECLARE
-    movements CONSTANT BIGINT[] := ARRAY(SELECT DISTINCT movement_id FROM fresh);
-    accounts UUID[];
-    holders VARCHAR[];
-    changes NUMERIC[];
-BEGIN
-    PERFORM refuse_unbalanced(movements);
-    SELECT array_agg(account_id), array_agg(holder), array_agg(change) INTO accounts, holders, changes FROM (
-        SELECT m.account_id, CASE p.ledger_account WHEN 'holder' THEN p.holder END AS holder, sum(p.amount) AS change
-        FROM fresh p
-        CROSS JOIN LATERAL (SELECT account_id FROM ledger_movements WHERE id = p.movement_id OFFSET 0) m
-        WHERE p.ledger_account IN ('holder', 'issued') GROUP BY 1, 2) k;
-    -- The accounts' rows first, in order of id, as everything that locks accounts does.
-    PERFORM 1 FROM emi_accounts WHERE id = ANY (accounts) ORDER BY id FOR NO KEY UPDATE;
-    UPDATE ledger_holders h SET balance = h.balance + k.change
-    FROM unnest(accounts, holders, changes) AS k (account_id, holder, change)
-    WHERE h.account_id = k.account_id AND h.holder = k.holder;
-    INSERT INTO ledger_holders (account_id, holder, balance)
-    SELECT k.account_id, k.holder, k.change FROM unnest(accounts, holders, changes) AS k (account_id, holder, change)
-    WHERE k.holder IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM ledger_holders h WHERE h.account_id = k.account_id AND h.holder = k.holder);
-    UPDATE emi_accounts a SET ledger_balance = a.ledger_balance - k.change
-    FROM unnest(accounts, holders, changes) AS k (account_id, holder, change)
-    WHERE a.id = k.account_id AND k.holder IS NULL AND k.change <> 0;
-    RETURN NULL;
-END $$;
-
 CREATE FUNCTION refuse_without_payouts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '%: what is reserved moves with payouts only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
