@@ -31,7 +31,7 @@ from token_engine.servers import DataDirectory, EmbeddedNats, EmbeddedPostgres, 
 from token_engine.storage.database import Database
 from token_engine.storage.migrate import migrate
 from token_engine.telemetry.logs import logger
-from token_engine.tiers import breakers, demo, intraday
+from token_engine.tiers import breakers, demo, fundings, intraday
 
 _DEMO_SUBJECT: Final = "iso20022.camt.054"
 _DEMO_SECONDS: Final = 1.0
@@ -171,7 +171,7 @@ async def _engine(
         stack.push_async_callback(every(INTRADAY_MINUTES * 60, review))
 
         async def expire() -> None:
-            if await breakers.expire(database, utc_now()):
+            if await breakers.expire(database, utc_now()) + await fundings.expire(database, utc_now()):
                 relay.wake()
 
         stack.push_async_callback(every(_EXPIRY_SECONDS, expire))

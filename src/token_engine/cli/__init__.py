@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from token_engine.cli import accounts, breaker, discrepancies, ingest, messages, policy, read, run, upkeep
+from token_engine.cli import (
+    accounts,
+    breaker,
+    discrepancies,
+    fundings,
+    ingest,
+    messages,
+    policy,
+    read,
+    receipts,
+    run,
+    upkeep,
+)
 
 app = typer.Typer(
     name="token-engine",
@@ -20,6 +32,8 @@ app.command("replay")(ingest.replay)
 app.command("messages")(messages.messages)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(discrepancies.app, name="discrepancies")
+app.add_typer(fundings.app, name="fundings")
+app.add_typer(receipts.app, name="receipts")
 app.add_typer(policy.app, name="policy")
 app.add_typer(breaker.app, name="breaker")
 app.command("check")(upkeep.check)

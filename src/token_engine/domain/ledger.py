@@ -169,7 +169,7 @@ class Book(msgspec.Struct, kw_only=True):
         Raises RefusedError naming the field. An external ledger is not ours to keep backed: what its issuer
         has minted is posted whatever the bank holds, and judged.
         """
-        self._check_open_to(poster)
+        self.check_open_to(poster)
         legs = legs_of(movement)
         self._check_amount(movement)
         after = EXACT.add(self.ledger, EXACT.multiply(movement.amount, Decimal(legs.issues)))
@@ -191,7 +191,8 @@ class Book(msgspec.Struct, kw_only=True):
             self.holders[movement.to_holder] = EXACT.add(before, movement.amount)
         return legs
 
-    def _check_open_to(self, poster: Mode) -> None:
+    def check_open_to(self, poster: Mode) -> None:
+        """Raise RefusedError if `poster` does not keep this ledger, or nobody does any more."""
         if self.closed:
             raise RefusedError("account_closed", f"account_id: account {self.number} is closed", "account_id")
         if poster is self.mode:

@@ -44,11 +44,12 @@ class Posted(NamedTuple):
 
 
 class Original(NamedTuple):
-    """A movement that may be reversed, and by which one it was."""
+    """A movement that may be reversed, and by which one it was. `of_entry`: an entry of the bank answers for it."""
 
     account_id: UUID
     movement: Movement
     reversed_by: int | None
+    of_entry: bool
 
 
 async def accounts_named(tx: Transaction, key: UUID | None, number: str, currency: str | None) -> list[UUID]:
@@ -116,6 +117,7 @@ async def originals(tx: Transaction, numbers: Iterable[int]) -> dict[int, Origin
             Movement(kind=Kind(row[2]), amount=row[3], from_holder=row[4], to_holder=row[5], reason=row[6],
                      actor=row[7], cause=row[8]),
             row[9],
+            row[10],
         )
         for row in await cursor.fetchall()
     }  # fmt: skip

@@ -35,7 +35,8 @@ FROM unnest(%s::uuid[], %s::varchar[]) AS k (account_id, idempotency_key)
 JOIN ledger_movements m ON m.account_id = k.account_id AND m.idempotency_key = k.idempotency_key
 
 -- name: originals
-SELECT m.id, m.account_id, m.kind, m.amount, m.from_holder, m.to_holder, m.reason, m.actor, m.cause, r.id
+SELECT m.id, m.account_id, m.kind, m.amount, m.from_holder, m.to_holder, m.reason, m.actor, m.cause, r.id,
+    EXISTS (SELECT 1 FROM entry_meetings e WHERE e.movement_id = m.id)
 FROM ledger_movements m LEFT JOIN ledger_movements r ON r.reverses = m.id
 WHERE m.id = ANY (%s::bigint[])
 

@@ -32,6 +32,7 @@ class MeetingRow(NamedTuple):
     actor: str
     reason: str
     at: datetime
+    return_reference: str | None = None
 
 
 async def write(tx: Transaction, meetings: Sequence[tuple[UUID, Meeting]], at: datetime) -> None:

@@ -12,6 +12,6 @@ WHERE p.id = k.id
 
 -- name: keep
 INSERT INTO entry_meetings (account_id, amount, identity, occurrence, met, funding_id, payout_id, movement_id, actor,
-    reason, at)
+    reason, at, return_reference)
 SELECT * FROM unnest(%s::uuid[], %s::numeric[], %s::varchar[], %s::integer[], %s::varchar[], %s::uuid[], %s::uuid[],
-    %s::bigint[], %s::varchar[], %s::varchar[], %s::timestamptz[])
+    %s::bigint[], %s::varchar[], %s::varchar[], %s::timestamptz[], %s::varchar[])

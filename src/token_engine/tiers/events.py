@@ -13,6 +13,7 @@ from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.closing import ClosingState
 from token_engine.domain.discrepancy import Happening, Told
+from token_engine.domain.funding import Funding, FundingState
 from token_engine.domain.ledger import Movement
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.override import Override, OverrideState
@@ -54,6 +55,17 @@ _OVERRIDE: Final[dict[OverrideState, str]] = {
 
 LEDGER: Final = "reconciliation.ledger"
 """What announces a movement, followed by its kind."""
+
+FUNDING: Final[dict[FundingState, str]] = {
+    FundingState.EXPECTED: "reconciliation.funding.announced",
+    FundingState.MET: "reconciliation.funding.met",
+    FundingState.CANCELLED: "reconciliation.funding.cancelled",
+    FundingState.EXPIRED: "reconciliation.funding.expired",
+}
+"""The subject that announces each state of a funding."""
+
+RECEIPT_ALLOCATED: Final = "reconciliation.receipt.allocated"
+RECEIPT_RETURNED: Final = "reconciliation.receipt.returned"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -121,6 +133,24 @@ def audited(movement: Mapping[str, Any]) -> dict[str, Any]:
         "payout_id",
     )  # fmt: skip
     return {name: movement[name] for name in names if movement.get(name) is not None}
+
+
+def funding(of: Funding, account: Account) -> dict[str, Any]:
+    """What an event says of a funding: who gets how much (major units) for which credit, and until when."""
+    return {
+        "funding_id": of.id,
+        "account_id": account.id,
+        "account_number": account.number,
+        "currency": account.currency,
+        "token": f"x{account.currency}",
+        "end_to_end_id": of.end_to_end_id,
+        "amount": in_currency(of.amount, account.currency),
+        "holder": of.holder,
+        "state": of.state,
+        "announced_by": of.announced_by,
+        "announced_at": of.announced_at,
+        "expires_at": of.expires_at,
+    }
 
 
 def override(of: Override) -> str:

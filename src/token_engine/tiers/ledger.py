@@ -52,10 +52,16 @@ async def post_mint(
 
 
 async def reverse(tx: Transaction, number: int, reason: str, actor: str, key: str, now: datetime) -> dict[str, Any]:
-    """Post the movement that undoes movement `number`; its view. Raises RefusedError."""
+    """Post the movement that undoes movement `number`; its view. Raises RefusedError.
+
+    One that answers for an entry of the bank stays: the bank's money is there or gone, and what it was is said once.
+    """
     original = (await ledger.originals(tx, [number])).get(number)
     if original is None:
         raise RefusedError("unknown_movement", f"no movement {number} is known here", "movement_id")
+    if original.of_entry:
+        text = f"movement {number} answers for an entry of the bank: transfer its tokens or burn them instead"
+        raise RefusedError("not_reversible", text, "reverses")
     movement = reversal_of(original.movement, number, reason, actor, key)
     return (await post(tx, [(original.account_id, movement)], Mode.ENGINE, now))[0]
 

@@ -17,11 +17,12 @@ from token_engine.storage.idempotency import FirstAnswer
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _canonical: Final = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 
-_NOT_FOUND: Final = frozenset({"unknown_account", "unknown_movement"})
+_NOT_FOUND: Final = frozenset({"unknown_account", "unknown_movement", "unknown_funding", "unknown_receipt"})
 _CONFLICT: Final = frozenset(
     {
         "idempotency_conflict", "account_closed", "wrong_ledger_mode", "breaker_open", "no_fresh_evidence",
-        "not_backed", "insufficient_holder_balance", "insufficient_available", "already_reversed",
+        "not_backed", "insufficient_holder_balance", "insufficient_available", "already_reversed", "not_reversible",
+        "funding_exists", "funding_settled", "receipt_settled", "not_excess", "reference_taken",
     }
 )  # fmt: skip
 """The request is sound, but not as things stand."""

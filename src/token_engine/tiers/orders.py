@@ -12,6 +12,7 @@ import msgspec
 from token_engine.domain.ledger import LEGS, UNATTRIBUTED, Kind, LedgerAccount, Mode, Movement, reversal_of
 from token_engine.domain.money import parse_amount
 from token_engine.domain.refusal import RefusedError
+from token_engine.domain.text import REASON_LENGTH, check_text
 from token_engine.iso20022.words import account_number
 from token_engine.storage import ledger
 from token_engine.storage.database import Transaction
@@ -20,9 +21,6 @@ from token_engine.tiers.ledger import post, reverse
 
 LARGEST_BATCH: Final = 1000
 """Movements of an external ledger in one transaction: their accounts are locked meanwhile."""
-
-_NAME_LENGTH: Final = 140
-_REASON_LENGTH: Final = 500
 
 
 class _Order(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -101,33 +99,35 @@ async def burn(tx: Transaction, wanted: Burn, key: str, now: datetime) -> dict[s
     """
     return await _post_one(
         tx, wanted, now, kind=Kind.EMERGENCY_BURN if wanted.emergency else Kind.BURN,
-        from_holder=_name(wanted.holder, "holder"), reason=_name(wanted.reason, "reason", _REASON_LENGTH), key=key,
+        from_holder=check_text(wanted.holder, "holder"), key=key,
+        reason=check_text(wanted.reason, "reason", REASON_LENGTH),
     )  # fmt: skip
 
 
 async def transfer(tx: Transaction, wanted: Transfer, key: str, now: datetime) -> dict[str, Any]:
     """Pass tokens between holders; the movement's view."""
     return await _post_one(
-        tx, wanted, now, kind=Kind.TRANSFER, from_holder=_name(wanted.from_holder, "from_holder"),
-        to_holder=_name(wanted.to_holder, "to_holder"), reason=_name(wanted.reason, "reason", _REASON_LENGTH), key=key,
+        tx, wanted, now, kind=Kind.TRANSFER, from_holder=check_text(wanted.from_holder, "from_holder"),
+        to_holder=check_text(wanted.to_holder, "to_holder"), key=key,
+        reason=check_text(wanted.reason, "reason", REASON_LENGTH),
     )  # fmt: skip
 
 
 async def replenish(tx: Transaction, wanted: Replenishment, key: str, now: datetime) -> dict[str, Any]:
     """Keep that the issuer's own money backs tokens; the movement's view."""
-    cause = None if wanted.reference is None else _name(wanted.reference, "reference")
-    reason = _name(wanted.reason, "reason", _REASON_LENGTH)
+    cause = None if wanted.reference is None else check_text(wanted.reference, "reference")
+    reason = check_text(wanted.reason, "reason", REASON_LENGTH)
     return await _post_one(tx, wanted, now, kind=Kind.REPLENISHMENT, reason=reason, cause=cause, key=key)
 
 
 async def undo(tx: Transaction, number: int, wanted: Reversal, key: str, now: datetime) -> dict[str, Any]:
     """Reverse movement `number`; the view of the movement that does."""
-    reason = _name(wanted.reason, "reason", _REASON_LENGTH)
-    return await reverse(tx, number, reason, _name(wanted.actor, "actor"), key, now)
+    reason = check_text(wanted.reason, "reason", REASON_LENGTH)
+    return await reverse(tx, number, reason, check_text(wanted.actor, "actor"), key, now)
 
 
 async def _post_one(tx: Transaction, wanted: _Order, now: datetime, **more: Any) -> dict[str, Any]:
-    movement = Movement(amount=parse_amount(wanted.amount), actor=_name(wanted.actor, "actor"), **more)
+    movement = Movement(amount=parse_amount(wanted.amount), actor=check_text(wanted.actor, "actor"), **more)
     account_id = await find_account(tx, wanted.account_id, wanted.currency)
     return (await post(tx, [(account_id, movement)], Mode.ENGINE, now))[0]
 
@@ -136,7 +136,7 @@ async def post_external(tx: Transaction, wanted: ExternalMovements, _: str, now:
     """Post what a ledger kept elsewhere has moved; the views of all. One that is known by its reference is
     AlreadyRecorded, so that a batch may overlap an earlier one; the key of the request names no movement.
     """
-    actor = _name(wanted.actor, "actor")
+    actor = check_text(wanted.actor, "actor")
     if not 1 <= len(wanted.movements) <= LARGEST_BATCH:
         raise RefusedError("invalid_batch", f"movements: from 1 to {LARGEST_BATCH}", "movements")
     accounts: dict[tuple[str, str | None], UUID] = {}
@@ -155,7 +155,7 @@ async def post_external(tx: Transaction, wanted: ExternalMovements, _: str, now:
 
 
 def _external(m: ExternalMovement, actor: str, account_id: UUID, originals: Mapping[int, ledger.Original]) -> Movement:
-    reference, reason = _name(m.reference, "reference"), _name(m.reason, "reason", _REASON_LENGTH)
+    reference, reason = check_text(m.reference, "reference"), check_text(m.reason, "reason", REASON_LENGTH)
     if m.kind is Kind.REVERSAL:
         original = originals.get(m.reverses or 0)
         if original is None or original.account_id != account_id:
@@ -168,8 +168,8 @@ def _external(m: ExternalMovement, actor: str, account_id: UUID, originals: Mapp
         raise RefusedError("wrong_kind", f"{field}: {m.kind} is not for an external ledger to post so", field)
     if m.amount is None:
         raise RefusedError("missing_field", "amount: is missing", "amount")
-    gives = None if m.from_holder is None else _name(m.from_holder, "from_holder")
-    gets = None if m.to_holder is None else _name(m.to_holder, "to_holder")
+    gives = None if m.from_holder is None else check_text(m.from_holder, "from_holder")
+    gets = None if m.to_holder is None else check_text(m.to_holder, "to_holder")
     ways = LEGS[m.kind]
     if len(ways) == 1:
         gives = gives or (UNATTRIBUTED if ways[0].leaves is LedgerAccount.HOLDER else None)
@@ -190,9 +190,3 @@ async def find_account(tx: Transaction, name: str, currency: str | None = None) 
         raise RefusedError("ambiguous_account", text, "currency")
     shown = f"{name[:50]!r} in {currency[:12]}" if currency else f"{name[:50]!r}"
     raise RefusedError("unknown_account", f"account_id: no account {shown} is known here", "account_id")
-
-
-def _name(text: str, field: str, length: int = _NAME_LENGTH) -> str:
-    if len(text.strip()) >= 1 and len(text) <= length and text.isprintable():
-        return text.strip()
-    raise RefusedError("invalid_text", f"{field}: 1 to {length} printable characters", field)

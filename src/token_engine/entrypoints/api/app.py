@@ -13,7 +13,17 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.entrypoints.api import breaker, discrepancies, envelope, hot, intake, ledger, questions
+from token_engine.entrypoints.api import (
+    breaker,
+    discrepancies,
+    envelope,
+    fundings,
+    hot,
+    intake,
+    ledger,
+    questions,
+    receipts,
+)
 from token_engine.entrypoints.api.page import page
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.tiers import accounts, orders
@@ -83,6 +93,8 @@ def build(rooms: Rooms) -> FastAPI:
     _ledger(app, rooms)
     discrepancies.add_paths(app, rooms)
     breaker.add(app, rooms)
+    fundings.add(app, rooms)
+    receipts.add(app, rooms)
     _evidence(app, rooms)
     _errors(app)
     return app

@@ -1,0 +1,42 @@
+"""Acts on money at the command line: once for their key, as through every door."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+import typer
+
+from token_engine.cli.session import now, with_database
+from token_engine.domain.refusal import Refusal
+from token_engine.storage.database import Database, Transaction
+from token_engine.tiers.once import Answer, once
+
+Key = Annotated[str | None, typer.Option("--key", help="Idempotency key: the same again is answered, not done again.")]
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+
+def do_once(
+    url: str, key: str, operation: str, wanted: _T,
+    act: Callable[[Transaction, _T, str, datetime], Awaitable[dict[str, Any]]],
+) -> dict[str, Any]:  # fmt: skip
+    """Do it once for its key; what it came to. Exits 1 with the reason where it is refused."""
+
+    async def work(database: Database) -> Answer:
+        at = now()
+        async with database.transaction() as tx:
+            return await once(tx, key, operation, wanted, at, lambda: act(tx, wanted, key, at))
+
+    answer = with_database(url, work)
+    if answer.status >= 400:
+        fail(msgspec.json.decode(answer.content, type=Refusal))
+    done: dict[str, Any] = msgspec.json.decode(answer.content)
+    return done
+
+
+def fail(refusal: Refusal) -> NoReturn:
+    """Say why not, and exit 1."""
+    typer.echo(f"{refusal.code}: {refusal.message}", err=True)
+    raise typer.Exit(1)
