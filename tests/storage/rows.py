@@ -90,6 +90,10 @@ SELECT '{ACCOUNT}', 10, 'CRDT BOOK ref R1', 0, 'funding', '00000000-0000-4000-80
 INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, reason, actor, at)
 VALUES ('{ACCOUNT}', 'replenishment', 5, 'own_funds', 'replenished', 'r', 'tests', '2025-11-18Z');
 """,
+    7: f"""
+INSERT INTO entry_meetings (account_id, amount, identity, occurrence, met, actor, reason, at, return_reference)
+VALUES ('{ACCOUNT}', 10, 'CRDT BOOK day 2025-11-18', 0, 'return', 'ann', 'r', '2025-11-18Z', 'RETURN-2');
+""",
 }
 """By the schema version whose engine could have written them."""
 

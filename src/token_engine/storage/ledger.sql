@@ -36,8 +36,9 @@ JOIN ledger_movements m ON m.account_id = k.account_id AND m.idempotency_key = k
 
 -- name: originals
 SELECT m.id, m.account_id, m.kind, m.amount, m.from_holder, m.to_holder, m.reason, m.actor, m.cause, r.id,
-    EXISTS (SELECT 1 FROM entry_meetings e WHERE e.movement_id = m.id)
+    e.movement_id IS NOT NULL
 FROM ledger_movements m LEFT JOIN ledger_movements r ON r.reverses = m.id
+LEFT JOIN entry_meetings e ON e.movement_id = m.id
 WHERE m.id = ANY (%s::bigint[])
 
 -- name: movements
