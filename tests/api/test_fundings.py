@@ -126,9 +126,20 @@ def test_a_receipt_goes_back(engine: Engine, account: Make) -> None:
     credit(engine, number, "E2", "0.01")
     said = done(post(engine, path, {"actor": "ann", "reason": "r"}))
     assert (said["state"], said["became"]["return_reference"]) == ("RETURNED", "E1")
-    assert (
-        engine.get(f"{V1}/receipts?account_id={number}&state=returned")["receipts"][0]["entry_id"] == waits["entry_id"]
-    )
+    [gone] = engine.get(f"{V1}/receipts?account_id={number}&state=returned")["receipts"]
+    assert (gone["entry_id"], gone["became"]["debit_id"]) == (waits["entry_id"], None)
+    taken = notification(f"{number}-B", number, "50", credit_debit_indicator="DBIT", bank_reference="THE BANK'S OWN")
+    assert engine.send(taken).status_code == 201
+    with psycopg.connect(engine.database_url) as connection:
+        row = connection.execute(
+            "SELECT id FROM bank_entries WHERE bank_message_id = %s", [f"{number}-B"]
+        ).fetchone()  # fmt: skip
+    assert row is not None
+    told = {"actor": "bob", "reason": "r", "debit_entry_id": row[0]}
+    assert done(post(engine, f"{path}/debit", told))["became"]["debit_id"] == row[0]
+    assert refused(post(engine, f"{path}/debit", told)) == (409, "receipt_settled", "entry_id")
+    again = engine.cli("receipts", "debited", str(waits["entry_id"]), str(row[0]), "--reason", "r", "--actor", "bob")
+    assert (again.returncode, again.stderr[:16]) == (1, b"receipt_settled:")
 
 
 @pytest.mark.parametrize(

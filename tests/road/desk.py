@@ -17,7 +17,7 @@ from token_engine.storage import receipts as stored
 from token_engine.tiers import fundings, receipts
 from token_engine.tiers.fundings import Cancellation, NewFunding
 from token_engine.tiers.once import Answer, once
-from token_engine.tiers.receipts import Allocation, Return
+from token_engine.tiers.receipts import Allocation, Return, ReturnDebit
 
 _keys = count(1)
 
@@ -62,6 +62,14 @@ async def give_back(
 ) -> Answer:  # fmt: skip
     wanted = Return(actor=actor, reason="not ours", reference=reference)
     return await do(road, f"return {entry}", wanted, lambda _: receipts.give_back(road.tx, entry, wanted, at), key, at)
+
+
+async def tell_debit(
+    road: Road, entry: int, debit: int, *, actor: str = "bob", key: str | None = None, at: datetime = NOW
+) -> Answer:
+    wanted = ReturnDebit(actor=actor, reason="seen on the statement", debit_entry_id=debit)
+    work = receipts.tell_debit
+    return await do(road, f"debit {entry}", wanted, lambda _: work(road.tx, entry, wanted, at), key, at)
 
 
 def view(answer: Answer) -> dict[str, Any]:

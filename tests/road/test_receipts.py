@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from road.bench import NOW, NUMBER, Bench, Road, camt, line, note, section
-from road.desk import allocate, announce, code, entry_of, faults, give_back, held, state_of, view
+from road.desk import allocate, announce, code, entry_of, faults, give_back, held, state_of, tell_debit, view
 from road.people import bank_says
 from token_engine.domain.refusal import RefusedError
 from token_engine.tiers import accounts, receipts
@@ -231,6 +231,45 @@ def test_once_debited_a_return_is_no_longer_counted(bench: Bench) -> None:
         await debited(road, "OUR-2", name="D2")
         third = await credited(road, "C3", "1")
         assert view(await give_back(road, third))["became"]["return_reference"] == f"RETURN-{third}"
+
+    story(bench, tell)
+
+
+def test_a_debit_under_another_reference_is_the_returns_once_a_person_says_so(bench: Bench) -> None:
+    async def tell(road: Road, account: UUID) -> None:
+        first, second = await credited(road, "C1", tag="E1"), await credited(road, "C2", tag="E2")
+        view(await give_back(road, first))
+        await debited(road, "THE BANK'S OWN", "98", name="D1")
+        await debited(road, "CHARGE", "2", name="D2")
+        debit = await entry_of(road, "D1")
+        assert code(await give_back(road, second)) == "not_excess"
+        assert code(await tell_debit(road, second, debit)) == "receipt_settled", "it was not returned"
+        for wrong in (first, second, 0, 2**70, 999_999_999):
+            assert code(await tell_debit(road, first, wrong)) in ("unknown_debit", "unknown_receipt")
+        said = view(await tell_debit(road, first, debit))
+        assert (said["became"]["debit_id"], said["became"]["actor"]) == (debit, "ann")
+        assert view(await give_back(road, second))["state"] == "RETURNED"
+        assert code(await tell_debit(road, second, debit)) == "unknown_debit", "one debit takes back one receipt"
+        assert code(await tell_debit(road, first, await entry_of(road, "D2"))) == "receipt_settled"
+        await debited(road, "E2", name="D3")
+        assert code(await tell_debit(road, second, await entry_of(road, "D2"))) == "receipt_settled"
+        audited = (await road.rows("SELECT * FROM audit_log WHERE action = 'receipt_debited'"))[0]
+        assert (audited["actor"], audited["details"]["debit_entry_id"]) == ("bob", debit)
+
+    story(bench, tell)
+
+
+def test_a_debit_that_settled_a_payout_took_back_no_receipt(bench: Bench) -> None:
+    async def tell(road: Road, account: UUID) -> None:
+        entry = await credited(road, "C1", tag="E1")
+        view(await give_back(road, entry))
+        await road.hold(account, "E1", "100")  # asked for later, under an id that was taken
+        await debited(road, "E1", name="D")
+        assert (await road.row("SELECT state FROM payouts"))["state"] == "SETTLED"
+        shown = await receipts.show(road.tx, entry, NOW)
+        assert shown is not None
+        assert shown["became"]["debit_id"] is None
+        assert code(await tell_debit(road, entry, await entry_of(road, "D"))) == "unknown_debit"
 
     story(bench, tell)
 

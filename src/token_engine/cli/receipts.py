@@ -14,7 +14,7 @@ from token_engine.cli.session import now, show, with_database
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage.database import Database, Transaction
 from token_engine.tiers import receipts as tier
-from token_engine.tiers.receipts import Allocation, Return
+from token_engine.tiers.receipts import Allocation, Return, ReturnDebit
 
 app = typer.Typer(help="List, allocate and return credits that nobody had announced.", no_args_is_help=True)
 _COLUMNS: Final = {
@@ -96,6 +96,27 @@ def give_back(
     show([done if as_json else _readable(done)], _COLUMNS, as_json=as_json)
     if not as_json:
         typer.echo(f"Send it back under the end-to-end id {done['became']['return_reference']}")
+
+
+@app.command("debited")
+def tell_debit(
+    entry: Entry,
+    debit: Annotated[int, typer.Argument(help="Number of the debit's entry.")],
+    reason: Reason,
+    actor: Actor = "cli",
+    key: Key = None,
+    data: Data = DATA,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which debit took a returned receipt, where the bank did not book it under its reference."""
+
+    async def act(tx: Transaction, wanted: ReturnDebit, _: str, at: datetime) -> dict[str, Any]:
+        return await tier.tell_debit(tx, entry, wanted, at)
+
+    url, wanted = database_of(database_url, data), ReturnDebit(actor=actor, reason=reason, debit_entry_id=debit)
+    done = do_once(url, key or str(uuid4()), f"debit of receipt {entry}", wanted, act)
+    show([done if as_json else _readable(done)], _COLUMNS, as_json=as_json)
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:

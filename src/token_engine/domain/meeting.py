@@ -28,7 +28,7 @@ _NOTHING: Final = Decimal(0)
 
 class Met(StrEnum):
     """What an entry was. FUNDING, PAYOUT and PAYOUT_RETURN were expected; the others are what people made of a
-    credit that nobody had announced.
+    credit that nobody had announced, and RETURN_DEBIT is the debit that took a returned one.
     """
 
     FUNDING = "funding"
@@ -37,6 +37,7 @@ class Met(StrEnum):
     ALLOCATION = "allocation"
     OWN_FUNDS = "own_funds"
     RETURN = "return"
+    RETURN_DEBIT = "return_debit"
 
 
 class ExpectedFunding(msgspec.Struct, gc=False):

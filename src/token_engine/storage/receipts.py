@@ -73,6 +73,18 @@ async def returning(tx: Transaction, account_id: UUID) -> Decimal:
     return Decimal(row[0])
 
 
+async def return_of(tx: Transaction, entry_id: int) -> tuple[str, int | None] | None:
+    """How a receipt goes back: under which end-to-end id, and the entry of the debit that took it if one has."""
+    row = await (await tx.execute(_sql.return_of, {"entry_id": entry_id})).fetchone()
+    return row and (row[0], row[1])
+
+
+async def debit(tx: Transaction, account_id: UUID, entry_id: int) -> Credit | None:
+    """A booked debit of an account that nothing has met; its `booked` is below zero. Call under the account's lock."""
+    found = await _credits(tx, _sql.debit, {"account_id": account_id, "entry_id": entry_id})
+    return found[0] if found else None
+
+
 async def show(tx: Transaction, entry_id: int, now: datetime) -> dict[str, Any] | None:
     """One receipt, amounts in major units, with what became of it or the funding that it may be for."""
     found = await _rows(tx, _ONE, {"entry_id": entry_id, "now": now})

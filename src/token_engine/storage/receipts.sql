@@ -24,27 +24,31 @@ SELECT EXISTS (SELECT 1 FROM entry_meetings WHERE account_id = %(account_id)s AN
     OR EXISTS (SELECT 1 FROM payouts WHERE account_id = %(account_id)s AND end_to_end_id = %(reference)s)
 
 -- name: returning
--- Returned, and no debit of that amount under that reference has been booked since. A debit that is a payout's is none.
-SELECT coalesce(sum(e.position_change), 0)
-FROM entry_meetings m JOIN bank_entries e ON (e.account_id, e.amount, e.identity, e.occurrence)
-    = (m.account_id, m.amount, m.identity, m.occurrence)
-WHERE m.account_id = %(account_id)s AND m.return_reference IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM bank_entries d
-    WHERE d.account_id = e.account_id AND d.amount = e.amount AND d.end_to_end_id = m.return_reference
-        AND d.position_change = -e.position_change AND d.id > e.id
-        AND NOT EXISTS (SELECT 1 FROM entry_meetings o WHERE (o.account_id, o.amount, o.identity, o.occurrence)
-            = (d.account_id, d.amount, d.identity, d.occurrence)))
+SELECT coalesce(sum(amount), 0) FROM receipt_returns WHERE account_id = %(account_id)s AND debit_id IS NULL
+
+-- name: return_of
+SELECT return_reference, debit_id FROM receipt_returns WHERE entry_id = %(entry_id)s
+
+-- name: debit
+-- A booked debit that nothing has met.
+SELECT e.id AS entry_id, e.account_id, e.amount, e.identity, e.occurrence, e.position_change AS booked,
+    e.end_to_end_id, e.servicer_reference, e.entry_reference, e.origin, e.bank_message_id, e.message_id
+FROM bank_entries e
+WHERE e.id = %(entry_id)s AND e.account_id = %(account_id)s AND e.position_change < 0 AND NOT EXISTS (
+    SELECT 1 FROM entry_meetings m WHERE (m.account_id, m.amount, m.identity, m.occurrence)
+        = (e.account_id, e.amount, e.identity, e.occurrence))
 
 -- name: shown
 -- A receipt, what became of it, and of one that waits the funding that it may have been meant for.
 SELECT e.id AS entry_id, e.account_id, a.account_number, a.currency, e.position_change AS amount, e.booking_date,
     e.value_date, e.end_to_end_id, e.servicer_reference, e.entry_reference, e.uetr, e.instruction_id,
     e.transaction_id, e.bank_message_id, e.message_id, m.met, m.funding_id, m.movement_id, m.return_reference,
-    m.actor, m.reason, m.at, s.id AS suggested_id, s.end_to_end_id AS suggested_end_to_end_id,
+    m.actor, m.reason, m.at, r.debit_id, s.id AS suggested_id, s.end_to_end_id AS suggested_end_to_end_id,
     s.amount AS suggested_amount, s.holder AS suggested_holder, s.state AS suggested_state
 FROM bank_entries e JOIN emi_accounts a ON a.id = e.account_id
 LEFT JOIN entry_meetings m ON (m.account_id, m.amount, m.identity, m.occurrence)
     = (e.account_id, e.amount, e.identity, e.occurrence)
+LEFT JOIN receipt_returns r ON r.entry_id = e.id
 LEFT JOIN LATERAL (
     SELECT f.id, f.end_to_end_id, f.amount, f.holder,
         CASE WHEN f.expires_at <= %(now)s THEN 'EXPIRED' ELSE f.state END AS state

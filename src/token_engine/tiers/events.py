@@ -66,6 +66,8 @@ FUNDING: Final[dict[FundingState, str]] = {
 
 RECEIPT_ALLOCATED: Final = "reconciliation.receipt.allocated"
 RECEIPT_RETURNED: Final = "reconciliation.receipt.returned"
+RECEIPT_DEBITED: Final = "reconciliation.receipt.debited"
+"""A person said which of the bank's debits took a returned receipt."""
 
 _encode = msgspec.json.Encoder().encode
 

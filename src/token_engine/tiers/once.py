@@ -17,7 +17,9 @@ from token_engine.storage.idempotency import FirstAnswer
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _canonical: Final = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 
-_NOT_FOUND: Final = frozenset({"unknown_account", "unknown_movement", "unknown_funding", "unknown_receipt"})
+_NOT_FOUND: Final = frozenset(
+    {"unknown_account", "unknown_movement", "unknown_funding", "unknown_receipt", "unknown_debit"}
+)
 _CONFLICT: Final = frozenset(
     {
         "idempotency_conflict", "account_closed", "wrong_ledger_mode", "breaker_open", "no_fresh_evidence",

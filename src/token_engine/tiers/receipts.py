@@ -53,6 +53,14 @@ class Return(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     reference: str | None = None
 
 
+class ReturnDebit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The entry of the debit that took a returned receipt, where the bank did not book it under its reference."""
+
+    actor: str
+    reason: str
+    debit_entry_id: int
+
+
 async def allocate(tx: Transaction, entry_id: int, wanted: Allocation, now: datetime) -> dict[str, Any]:
     """Say whose money a receipt is; its view, with the movement that this posted. `now` has a time zone.
 
@@ -107,6 +115,33 @@ async def give_back(tx: Transaction, entry_id: int, wanted: Return, now: datetim
     await meetings.keep(tx, [said])
     more = {"return_reference": reference}
     await _tell(tx, account, credit, events.RECEIPT_RETURNED, actor, reason, more, now)
+    return await _shown(tx, entry_id, now)
+
+
+async def tell_debit(tx: Transaction, entry_id: int, wanted: ReturnDebit, now: datetime) -> dict[str, Any]:
+    """Say which debit took a returned receipt; its view. From then on its money is not counted as on its way back.
+
+    Not every bank gives a return our end-to-end id, and one whose debit is never found would be counted for ever.
+    Raises RefusedError, and has then written nothing.
+    """
+    actor, reason = check_actor(wanted.actor), check_text(wanted.reason, "reason", REASON_LENGTH)
+    known = 0 < entry_id < _LARGEST_NUMBER and 0 < wanted.debit_entry_id < _LARGEST_NUMBER
+    credit = await receipts.credit(tx, entry_id) if known else None
+    if credit is None:
+        raise RefusedError("unknown_receipt", f"entry {entry_id} is no receipt that is known here", "entry_id")
+    [account] = await positions.lock_ids(tx, [credit.account_id])
+    back = await receipts.return_of(tx, entry_id)
+    if back is None or back[1] is not None:
+        how = "was not returned" if back is None else f"was debited by entry {back[1]}"
+        raise RefusedError("receipt_settled", f"receipt {entry_id} {how}", "entry_id")
+    debit = await receipts.debit(tx, account.id, wanted.debit_entry_id)
+    if debit is None:
+        text = f"debit_entry_id: entry {wanted.debit_entry_id} is no debit of this account that waits to be explained"
+        raise RefusedError("unknown_debit", text, "debit_entry_id")
+    said = fundings.meeting(debit, Met.RETURN_DEBIT, None, actor, reason, now, return_reference=back[0])
+    await meetings.keep(tx, [said])
+    more = {"return_reference": back[0], "debit_entry_id": debit.entry_id}
+    await _tell(tx, account, credit, events.RECEIPT_DEBITED, actor, reason, more, now)
     return await _shown(tx, entry_id, now)
 
 
@@ -187,7 +222,7 @@ def _view(row: dict[str, Any]) -> dict[str, Any]:
     state = "UNALLOCATED"
     if row["met"] is not None:
         state = "RETURNED" if row["met"] == Met.RETURN else "ALLOCATED"
-        said = ("met", "funding_id", "movement_id", "return_reference", "actor", "reason", "at")
+        said = ("met", "funding_id", "movement_id", "return_reference", "debit_id", "actor", "reason", "at")
         became = {name: row[name] for name in said}
     if row["suggested_id"] is not None:
         suggestion = {

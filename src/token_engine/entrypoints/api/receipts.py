@@ -14,7 +14,7 @@ from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.storage.database import Transaction
 from token_engine.tiers import receipts
 from token_engine.tiers.once import status_of
-from token_engine.tiers.receipts import Allocation, Return
+from token_engine.tiers.receipts import Allocation, Return, ReturnDebit
 
 _PATH: Final = "/api/v1/receipts"
 
@@ -78,3 +78,14 @@ def add(app: FastAPI, rooms: Rooms) -> None:
             return await receipts.give_back(tx, entry_id, wanted, now)
 
         return await ledger.change(rooms, request, key, f"return of receipt {entry_id}", Return, do)
+
+    @app.post(
+        f"{_PATH}/{{entry_id}}/return/debit", tags=["receipts"], status_code=201, openapi_extra=_body(ReturnDebit)
+    )
+    async def tell_debit(entry_id: int, request: Request, key: _Key) -> Response:
+        """Say which debit took it, where the bank did not book it under its return reference."""
+
+        async def do(tx: Transaction, wanted: ReturnDebit, _: str, now: datetime) -> dict[str, Any]:
+            return await receipts.tell_debit(tx, entry_id, wanted, now)
+
+        return await ledger.change(rooms, request, key, f"debit of receipt {entry_id}", ReturnDebit, do)
