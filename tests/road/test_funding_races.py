@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from road.bench import NOW, Road, note, road_on
-from road.desk import allocate, announce, cancel, code, entry_of, faults, give_back, held, state_of, view
+from road.desk import allocate, announce, cancel, code, entry_of, faults, give_back, held, state_of, tell_debit, view
 from road.test_ledger_races import _waits
 from token_engine.domain.receipt import Recorded
 from token_engine.storage import ledger as stored
@@ -132,6 +132,25 @@ def test_a_receipt_is_returned_or_allocated_and_never_both(migrated: str, other:
     assert [code(it.first), code(it.second)] == (["receipt_settled", None] if swapped else [None, "receipt_settled"])
     assert it.receipt == ("ALLOCATED" if swapped else "RETURNED")
     assert it.minted == (100 if swapped and other is not own else 0)
+
+
+def test_one_debit_is_told_of_one_return(migrated: str) -> None:
+    """Two people see the same debit on the statement, each for the receipt that he sent back."""
+    entries: dict[str, int] = {}
+
+    async def before(road: Road) -> None:
+        for name in ("C", "C2"):
+            await road.take(note(name, "100", reference=name, tag=name))
+            entries[name] = await entry_of(road, name)
+            view(await give_back(road, entries[name]))
+        await road.take(note("D", "100", reference="D", debit=True))
+        entries["D"] = await entry_of(road, "D")
+
+    def tell(name: str) -> Act:
+        return lambda road: tell_debit(road, entries[name], entries["D"])
+
+    it = race(migrated, tell("C"), tell("C2"), before=before)
+    assert (code(it.first), code(it.second)) == (None, "unknown_debit")
 
 
 @pytest.mark.parametrize("swapped", [False, True])

@@ -16,9 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from road.bench import NOW, NUMBER, Bench, Road, camt, line, note, section
 from road.desk import allocate, announce, code, entry_of, faults, give_back, held, state_of, tell_debit, view
-from road.people import bank_says
+from road.people import approve_close, ask_close, bank_says, closing, why
+from token_engine.domain.backing import DEFAULT_POLICY, Policy
 from token_engine.domain.refusal import RefusedError
-from token_engine.tiers import accounts, receipts
+from token_engine.tiers import accounts, policies, receipts
 
 Story = Callable[[Road, UUID], Awaitable[None]]
 
@@ -297,6 +298,28 @@ def test_an_open_breaker_does_not_keep_an_excess_from_going_back(bench: Bench) -
         view(await give_back(road, entry))
         await debited(road, "E1", "20000")
         assert (await road.state(account))["reconciliation_status"] == "OK"
+
+    story(bench, tell)
+
+
+def test_an_excess_that_opened_the_breaker_is_allocated_once_two_people_have_closed_it(bench: Bench) -> None:
+    """The excess keeps the verdict from Ok and so the breaker open; a policy that tolerates it, audited, lets two
+    people close it. No single person, and no shortfall, gets past.
+    """
+
+    async def tell(road: Road, account: UUID) -> None:
+        entry = await credited(road, amount="20000")
+        assert why(closed := await ask_close(road)) == "PENDING"
+        assert why(await approve_close(road, closing(closed).id)) == "not_ok"
+        tolerant = Policy(ok_percent=Decimal(3), minor_percent=Decimal(3), significant_percent=Decimal(3))
+        assert await policies.save(road.tx, NUMBER, tolerant, "ann", NOW) == str(account)
+        await credited(road, "NEWS", "1")
+        assert why(await approve_close(road, closing(closed).id)) == "APPROVED"
+        assert view(await allocate(road, entry, holder="h"))["movement"]["threshold_level"] == "Ok"
+        await policies.save(road.tx, NUMBER, DEFAULT_POLICY, "ann", NOW)
+        await credited(road, "C2", "1")
+        assert (await road.state(account))["reconciliation_status"] == "OK"
+        assert (await held(road, account))["h"] == 20_000
 
     story(bench, tell)
 

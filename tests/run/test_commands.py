@@ -216,7 +216,10 @@ def test_what_cannot_be_ingested_is_told_and_kept(engine: Engine, tmp_path: Path
 
 def test_check_finds_a_position_that_its_entries_do_not_make(engine: Engine) -> None:
     engine.create_account("DRIFT", ledger_balance="0", bank_balance="7")
-    folds = b"Every position is the fold of its entries.\nEvery ledger balance is the fold of its movements.\n"
+    folds = (
+        b"Every position is the fold of its entries.\nEvery ledger balance is the fold of its movements.\n"
+        b"Every mint is of a booked credit, and of its amount.\n"
+    )
     assert engine.cli("check").stdout == folds
     with psycopg.connect(engine.database_url) as connection:
         connection.execute("UPDATE emi_accounts SET bank_reported_balance = 8 WHERE account_number = 'DRIFT'")
