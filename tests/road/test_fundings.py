@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from road.bench import NOW, NUMBER, Bench, Road, note
+from road.bench import NOW, NUMBER, Bench, Road, camt, line, note, section
 from road.desk import allocate, announce, cancel, code, entry_of, faults, held, state_of, view
 from road.people import bank_says
 from token_engine.domain.ledger import Mode
@@ -167,6 +167,31 @@ def test_by_the_clock_none_is_met_or_cancelled_after_its_time_whether_or_not_the
             assert len(await fundings.listing(road.tx, NUMBER, late, state=state)) == found
         stored = await road.row("SELECT state FROM fundings")
         assert stored["state"] == "EXPECTED"
+
+    story(bench, tell)
+
+
+def test_what_may_be_a_payout_that_comes_back_is_not_announced(bench: Bench) -> None:
+    async def tell(road: Road, account: UUID) -> None:
+        await road.hold(account, "P1")
+        assert code(await announce(road, "P1")) == "reference_taken"
+        await road.take(note("D", "10", reference="D", tag="P1", debit=True))
+        assert code(await announce(road, "P1")) == "reference_taken"
+        await road.take(note("B", "10", reference="B", tag="P1"))
+        assert view(await announce(road, "P1"))["state"] == "EXPECTED", "it came back, and that is done"
+
+    story(bench, tell)
+
+
+def test_what_undoes_a_debit_meets_no_funding_by_itself(bench: Bench) -> None:
+    """It is a receipt all the same, for a person to say whose it is."""
+
+    async def tell(road: Road, account: UUID) -> None:
+        undone = line("100.00", reference="R", tag="E1", reversal=True)
+        await road.take(camt("C", section(undone)))
+        said = view(await announce(road, "E1", "100"))
+        assert (said["state"], said["minted"], said["waiting"]) == ("EXPECTED", None, None)
+        assert await state_of(road, await entry_of(road, "C")) == "UNALLOCATED"
 
     story(bench, tell)
 

@@ -46,6 +46,14 @@ async def expected(tx: Transaction, account_id: UUID, end_to_end_id: str) -> Fun
     return found[0] if found else None
 
 
+async def is_of_payout(tx: Transaction, account_id: UUID, end_to_end_id: str) -> bool:
+    """Whether a credit with this end-to-end id would be a payout that comes back. Call under the account's lock."""
+    parameters = {"account_id": account_id, "end_to_end_id": end_to_end_id}
+    row = await (await tx.execute(_sql.is_of_payout, parameters)).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
 async def settle(tx: Transaction, key: UUID, state: FundingState, by: str, at: datetime, reason: str) -> None:
     """Settle one that is EXPECTED; the database refuses another. `at` has a time zone."""
     await tx.execute(_sql.settle, {"id": key, "state": state, "by": by, "at": at, "reason": reason})

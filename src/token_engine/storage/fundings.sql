@@ -11,6 +11,10 @@ FROM fundings WHERE id = %(id)s
 SELECT id, account_id, end_to_end_id, amount, holder, state, announced_by, announced_at, expires_at
 FROM fundings WHERE account_id = %(account_id)s AND end_to_end_id = %(end_to_end_id)s AND state = 'EXPECTED'
 
+-- name: is_of_payout
+SELECT EXISTS (SELECT 1 FROM payouts WHERE account_id = %(account_id)s AND end_to_end_id = %(end_to_end_id)s
+    AND state IN ('HELD', 'SENT', 'SETTLED'))
+
 -- name: settle
 UPDATE fundings SET state = %(state)s, settled_by = %(by)s, settled_at = %(at)s, settled_reason = %(reason)s
 WHERE id = %(id)s

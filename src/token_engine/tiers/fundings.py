@@ -74,6 +74,9 @@ async def announce(tx: Transaction, wanted: NewFunding, _: str, now: datetime) -
     check_decimals(amount, account.currency)
     if amount <= 0:
         raise RefusedError("invalid_amount", "amount: must be more than nothing", "amount")
+    if await fundings.is_of_payout(tx, account_id, tag):
+        text = f"end_to_end_id: a credit with {tag!r} would be a payout that comes back"
+        raise RefusedError("reference_taken", text, "end_to_end_id")
     changes = Changes(now)
     before = await fundings.expected(tx, account_id, tag)
     if before is not None and before.awaited(now):
