@@ -250,6 +250,19 @@ def test_an_actor_without_a_name_is_none(pair: Pair) -> None:
         assert answer.json()["error"]["code"] == "invalid_request"
 
 
+@pytest.mark.parametrize("actor", ["engine", "En Gine"])
+def test_nobody_takes_on_or_closes_an_account_in_the_engine_s_name(pair: Pair, actor: str) -> None:
+    accounts = f"{V1}/accounts"
+    number = f"NAMED-{len(actor)}"
+    taken_on = pair.first.http.post(accounts, json=GOOD | {"account_number": number})
+    assert taken_on.status_code == 201, taken_on.text
+    for path, body in ((accounts, GOOD), (f"{accounts}/{number}/close", None)):
+        answer = pair.first.http.post(path, json=body, headers={"X-Actor": actor})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_actor")
+    assert pair.first.account(number)["closed_at"] is None
+    assert pair.first.http.get(f"{accounts}/BAD").status_code == 404
+
+
 def test_openapi_describes_what_there_is(pair: Pair) -> None:
     document = pair.first.http.get("/openapi.json").json()
     assert document["openapi"].startswith("3.")

@@ -150,6 +150,12 @@ def test_an_account_that_cannot_be(engine: Engine, flags: tuple[str, ...], code:
     assert engine.cli("accounts", "show", "BAD").returncode == 1
 
 
+def test_nobody_sets_a_policy_in_the_engine_s_name(engine: Engine) -> None:
+    done = engine.cli("policy", "set", "global", "--actor", "Engine")
+    assert (done.returncode, done.stderr.decode().partition(":")[0]) == (1, "invalid_actor")
+    assert rows(engine.cli("policy", "list", "--json"))[0]["scope"] == "(specification)"
+
+
 def test_a_policy_says_who_resolves(engine: Engine) -> None:
     engine.create_account("BY HAND", ledger_balance="1000", bank_balance="1001")
     assert engine.cli("policy", "set", "BY HAND", "--no-auto-resolve", "--actor", "ann").returncode == 0

@@ -15,6 +15,7 @@ from schwifty.exceptions import SchwiftyException
 from token_engine.domain.backing import DEFAULT_POLICY, Level, Policy, policy_for, verdict_as_of
 from token_engine.domain.ledger import Mode
 from token_engine.domain.money import check_currency, check_decimals, in_currency, parse_amount
+from token_engine.domain.person import check_actor
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.domain.standing import Evidence
 from token_engine.iso20022.words import account_number
@@ -52,6 +53,7 @@ class NewAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 async def create(tx: Transaction, wanted: NewAccount, actor: str, now: datetime) -> dict[str, Any] | Refusal:
     """Take an account on; its view, or why not."""
     try:
+        actor = check_actor(actor)
         number, ledger, bank_balance = _checked(wanted, now)
     except RefusedError as refused:
         return refused.refusal
@@ -125,6 +127,10 @@ def _warnings(number: str) -> list[str]:
 
 async def close(tx: Transaction, name: str, actor: str, now: datetime) -> dict[str, Any] | Refusal:
     """Close an account: messages for it are rejected from then on. Nothing of it is deleted."""
+    try:
+        actor = check_actor(actor)
+    except RefusedError as refused:
+        return refused.refusal
     view = await show(tx, name, now)
     if view is None:
         return Refusal("unknown_account", f"no account {name!r} is known here", "account_id")

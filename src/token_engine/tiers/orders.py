@@ -11,6 +11,7 @@ import msgspec
 
 from token_engine.domain.ledger import LEGS, UNATTRIBUTED, Kind, LedgerAccount, Mode, Movement, reversal_of
 from token_engine.domain.money import parse_amount
+from token_engine.domain.person import check_actor
 from token_engine.domain.refusal import RefusedError
 from token_engine.domain.text import REASON_LENGTH, check_text
 from token_engine.iso20022.words import account_number
@@ -123,11 +124,11 @@ async def replenish(tx: Transaction, wanted: Replenishment, key: str, now: datet
 async def undo(tx: Transaction, number: int, wanted: Reversal, key: str, now: datetime) -> dict[str, Any]:
     """Reverse movement `number`; the view of the movement that does."""
     reason = check_text(wanted.reason, "reason", REASON_LENGTH)
-    return await reverse(tx, number, reason, check_text(wanted.actor, "actor"), key, now)
+    return await reverse(tx, number, reason, check_actor(wanted.actor), key, now)
 
 
 async def _post_one(tx: Transaction, wanted: _Order, now: datetime, **more: Any) -> dict[str, Any]:
-    movement = Movement(amount=parse_amount(wanted.amount), actor=check_text(wanted.actor, "actor"), **more)
+    movement = Movement(amount=parse_amount(wanted.amount), actor=check_actor(wanted.actor), **more)
     account_id = await find_account(tx, wanted.account_id, wanted.currency)
     return (await post(tx, [(account_id, movement)], Mode.ENGINE, now))[0]
 
@@ -136,7 +137,7 @@ async def post_external(tx: Transaction, wanted: ExternalMovements, _: str, now:
     """Post what a ledger kept elsewhere has moved; the views of all. One that is known by its reference is
     AlreadyRecorded, so that a batch may overlap an earlier one; the key of the request names no movement.
     """
-    actor = check_text(wanted.actor, "actor")
+    actor = check_actor(wanted.actor)
     if not 1 <= len(wanted.movements) <= LARGEST_BATCH:
         raise RefusedError("invalid_batch", f"movements: from 1 to {LARGEST_BATCH}", "movements")
     accounts: dict[tuple[str, str | None], UUID] = {}

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from token_engine.domain.backing import Policy
 from token_engine.domain.money import check_currency
+from token_engine.domain.person import check_actor
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage import positions
 from token_engine.storage.database import Transaction
@@ -28,6 +29,10 @@ async def save(tx: Transaction, scope: str, policy: Policy, actor: str, now: dat
     """
     if refusal := _unusable(policy):
         return refusal
+    try:
+        actor = check_actor(actor)
+    except RefusedError as refused:
+        return refused.refusal
     if scope != "global":
         view = await accounts.show(tx, scope, now)
         if view is not None:

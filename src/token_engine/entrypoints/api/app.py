@@ -185,7 +185,7 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
         async with rooms.database.transaction() as tx:
             closed = await accounts.close(tx, account_id, actor, rooms.clock())
         if isinstance(closed, Refusal):
-            return envelope.error(404 if closed.code == "unknown_account" else 409, closed)
+            return envelope.error({"unknown_account": 404, "account_closed": 409}.get(closed.code, 422), closed)
         return envelope.ok(closed)
 
 
