@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,12 +26,22 @@ from road.people import (
     payout_reasons,
     why,
 )  # fmt: skip
-from token_engine.domain.receipt import Recorded
+from token_engine.domain.closing import Closing
+from token_engine.domain.receipt import Receipt, Recorded
 from token_engine.storage.database import Database
 from token_engine.tiers import breakers, closings
+from token_engine.tiers.breakers import Denied
 
 Deed = Callable[[Road], Awaitable[Any]]
 SHORT, BACK = note("SHORT", "1.00", debit=True), note("BACK", "1.00")
+
+
+async def says(message: bytes, road: Road) -> list[Receipt]:
+    return await bank_says(road, message)
+
+
+async def withdraw_close(road: Road, key: UUID) -> Closing | Denied:
+    return await closings.withdraw(road.tx, NUMBER, key, act("ann"), NOW)
 
 
 async def stage(url: str, *messages: bytes) -> UUID:
@@ -79,8 +90,8 @@ def test_an_approval_and_the_notification_that_breaks_it_again(migrated: str, ap
     async def story() -> None:
         await stage(migrated, SHORT, BACK)
         key = closing(await alone(migrated, ask_close)).id
-        approval: Deed = lambda road: approve_close(road, key)  # noqa: E731
-        bad: Deed = lambda road: bank_says(road, note("AGAIN", "1.00", debit=True))  # noqa: E731
+        approval = partial(approve_close, key=key)
+        bad = partial(says, note("AGAIN", "1.00", debit=True))
         if approved_first:
             done, [receipt] = await in_order(migrated, approval, bad)
             assert why(done) == "APPROVED"
@@ -101,8 +112,8 @@ def test_an_approval_and_the_notification_that_heals_it(migrated: str, approved_
     async def story() -> None:
         await stage(migrated, SHORT)
         key = closing(await alone(migrated, ask_close)).id
-        approval: Deed = lambda road: approve_close(road, key)  # noqa: E731
-        good: Deed = lambda road: bank_says(road, BACK)  # noqa: E731
+        approval = partial(approve_close, key=key)
+        good = partial(says, BACK)
         if approved_first:
             done, _ = await in_order(migrated, approval, good)
             assert (why(done), (await facts(migrated))[0]) == ("not_ok", "open")
@@ -135,8 +146,8 @@ def test_a_withdrawal_and_an_approval(migrated: str, approved_first: bool) -> No
     async def story() -> None:
         await stage(migrated, SHORT, BACK)
         key = closing(await alone(migrated, ask_close)).id
-        approval: Deed = lambda road: approve_close(road, key)  # noqa: E731
-        withdrawal: Deed = lambda road: closings.withdraw(road.tx, NUMBER, key, act("ann"), NOW)  # noqa: E731
+        approval = partial(approve_close, key=key)
+        withdrawal = partial(withdraw_close, key=key)
         if approved_first:
             first, second = await in_order(migrated, approval, withdrawal)
             assert (why(first), why(second)) == ("APPROVED", "closing_approved")
@@ -174,7 +185,7 @@ def test_the_end_of_an_override_and_its_approval_in_the_last_minute(migrated: st
     async def story() -> None:
         await stage(migrated, SHORT)
         key = override(await alone(migrated, ask_override)).id
-        approval: Deed = lambda road: approve_override(road, key, at=after(minutes=59))  # noqa: E731
+        approval = partial(approve_override, key=key, at=after(minutes=59))
         if approved_first:
             done, _ = await in_order(migrated, approval, expired)
             assert why(done) == "IN_FORCE"
@@ -196,8 +207,8 @@ def test_an_override_approved_while_the_breaker_closes(migrated: str, closed_fir
         await stage(migrated, SHORT, BACK)
         close = closing(await alone(migrated, ask_close)).id
         key = override(await alone(migrated, ask_override)).id
-        approval: Deed = lambda road: approve_close(road, close)  # noqa: E731
-        glass: Deed = lambda road: approve_override(road, key)  # noqa: E731
+        approval = partial(approve_close, key=close)
+        glass = partial(approve_override, key=key)
         if closed_first:
             closed, granted = await in_order(migrated, approval, glass)
             assert (why(closed), why(granted)) == ("APPROVED", "override_void")

@@ -22,7 +22,7 @@ def die(*_: object) -> None:
 
 def main() -> None:
     if "rename" in sys.argv:
-        setattr(cluster, "rename", die)  # noqa: B010
+        vars(cluster)["rename"] = die
     with DataDirectory(Path(sys.argv[1])) as data:
         postgres = EmbeddedPostgres(data.path / "postgres")
         nats = EmbeddedNats(data.path / "nats", preferred_port=None)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import psycopg
@@ -44,25 +45,22 @@ def with_database(url: str, work: Callable[[Database], Awaitable[_T]]) -> _T:
         return asyncio.run(session())
 
 
-class unreachable_is_exit_2:  # noqa: N801  reads as what it does
+@contextmanager
+def unreachable_is_exit_2() -> Iterator[None]:
     """Turns a database that does not answer, or does not fit, into one line and exit code 2."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        match error:
-            case psycopg_pool.PoolTimeout() | psycopg.OperationalError():
-                _fail("The database does not answer: is the engine running?", error)
-            case psycopg.errors.UndefinedTable():
-                _fail("The database has no schema yet: run `token-engine migrate`.", None)
-            case psycopg.ProgrammingError():
-                _fail("The database cannot be used.", error)
-            case MigrationError():
-                _fail(str(error), None)
+    try:
+        yield
+    except (psycopg_pool.PoolTimeout, psycopg.OperationalError) as error:
+        _fail("The database does not answer: is the engine running?", error)
+    except psycopg.errors.UndefinedTable:
+        _fail("The database has no schema yet: run `token-engine migrate`.", None)
+    except psycopg.ProgrammingError as error:
+        _fail("The database cannot be used.", error)
+    except MigrationError as error:
+        _fail(str(error), None)
 
 
-def _fail(message: str, error: BaseException | None) -> None:
+def _fail(message: str, error: BaseException | None) -> NoReturn:
     typer.echo(f"{message} ({' '.join(str(error).split())})" if error else message, err=True)
     raise typer.Exit(2)
 

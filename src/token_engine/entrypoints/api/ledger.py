@@ -26,12 +26,12 @@ _LARGEST_BODY: Final = 1024 * 1024
 """A thousand movements with room for long names."""
 _decode_refusal: Final = msgspec.json.Decoder(Refusal).decode
 _LARGEST_NUMBER: Final = 2**63
-O = TypeVar("O", bound=msgspec.Struct)  # noqa: E741  an order
+Order = TypeVar("Order", bound=msgspec.Struct)
 
 
 async def change(
-    rooms: Rooms, request: Request, key: str, operation: str, order: type[O],
-    do: Callable[[Transaction, O, str, datetime], Awaitable[dict[str, Any]]],
+    rooms: Rooms, request: Request, key: str, operation: str, order: type[Order],
+    do: Callable[[Transaction, Order, str, datetime], Awaitable[dict[str, Any]]],
 ) -> Response:  # fmt: skip
     """Do what the body asks, once for its key. Answers after the commit."""
     try:
