@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from road.bench import NOW, NUMBER, Bench, Road, camt, note, section
+from road.bench import NOW, NUMBER, TABLES, Bench, Road, camt, note, section
 from road.people import (
     act,
     after,
@@ -107,6 +109,47 @@ def test_who_asked_does_not_approve(bench: Bench, who: str) -> None:
         assert why(await approve_close(road, asked.id, "bob")) == "APPROVED"
 
     bench.void(story)
+
+
+@pytest.mark.parametrize(
+    ("do", "actor", "asked", "code"),
+    [
+        (lambda road, key, glass: ask_close(road, "bob"), "bob", "a closing", "closing_pending"),
+        (lambda road, key, glass: approve_close(road, key, " Ann"), "Ann", "approval of closing {closing}",
+         "same_person"),
+        (lambda road, key, glass: approve_close(road, key, "bob"), "bob", "approval of closing {closing}", "not_ok"),
+        (lambda road, key, glass: approve_close(road, glass, "bob"), "bob", "approval of closing {override}",
+         "unknown_closing"),
+        (lambda road, key, glass: ask_override(road, "bob"), "bob", f"an override until {after(hours=1)}",
+         "override_pending"),
+        (lambda road, key, glass: approve_override(road, glass, "ann"), "ann", "approval of override {override}",
+         "same_person"),
+        (lambda road, key, glass: overrides.revoke(road.tx, NUMBER, key, act("bob"), NOW), "bob",
+         "revocation of override {closing}", "unknown_override"),
+    ],
+)  # fmt: skip
+def test_a_refused_act_is_in_the_audit_log_and_nowhere_else(
+    bench: Bench, do: Callable[[Road, UUID, UUID], Awaitable[Any]], actor: str, asked: str, code: str
+) -> None:
+    async def story(road: Road) -> None:
+        account = await broken(road)
+        closes, glass = closing(await ask_close(road)).id, override(await ask_override(road)).id
+        before = await contents(road)
+        outcome = await do(road, closes, glass)
+        assert why(outcome) == code
+        found = await contents(road)
+        known = before.pop("audit_log")
+        [row] = [note for note in found.pop("audit_log") if note not in known]
+        assert found == before
+        assert (row["action"], row["account_id"], row["actor"]) == ("breaker_act_refused", account, actor)
+        assert row["details"]["asked"] == asked.format(closing=closes, override=glass)
+        assert (row["details"]["code"], row["details"]["reason"]) == (code, "because")
+
+    bench.void(story)
+
+
+async def contents(road: Road) -> dict[str, list[dict[str, Any]]]:
+    return {table: await road.rows(f'SELECT * FROM {table} ORDER BY {table}::text COLLATE "C"') for table in TABLES}
 
 
 def test_without_newer_evidence_that_judges_ok_it_stays_open_and_says_the_figures(bench: Bench) -> None:

@@ -27,6 +27,7 @@ from road.people import (
 from token_engine.domain.closing import Closing
 from token_engine.domain.override import Override
 from token_engine.tiers import breakers, closings, intraday, overrides
+from token_engine.tiers.breakers import Denied
 
 DAY = timedelta(hours=24)
 LEVELS = {-1: "Critical", 0: "Ok", 300: "Minor", 2000: "Significant", 20_000: "Critical"}  # of a million
@@ -116,6 +117,14 @@ class Story:
         self.closing: Closing | None = None
         self.override: Override | None = None
         self.sent = 0
+        self.refused: list[tuple[str, str]] = []
+
+    def answer(self, outcome: Closing | Override | Denied, who: str) -> str:
+        """Why it was refused, which must be found in the audit log; or the state of what was done."""
+        word = why(outcome)
+        if isinstance(outcome, Denied):
+            self.refused.append((who.strip(), word))
+        return word
 
     async def bank(self, target: int) -> None:
         self.sent += 1
@@ -147,10 +156,11 @@ class Story:
     async def ask(self, who: str) -> None:
         waits = self.happened.closing(self.now)
         outcome = await ask_close(self.road, who, self.now)
+        word = self.answer(outcome, who)
         if not self.happened.is_open:
-            assert why(outcome) == "breaker_not_open"
+            assert word == "breaker_not_open"
         elif waits is not None:
-            assert why(outcome) == ("PENDING" if same(waits, who) else "closing_pending")
+            assert word == ("PENDING" if same(waits, who) else "closing_pending")
         else:
             assert isinstance(outcome, Closing)
             self.closing = outcome
@@ -160,7 +170,7 @@ class Story:
         if self.closing is None:
             return
         waits = self.happened.closing(self.now)
-        outcome = why(await approve_close(self.road, self.closing.id, who, self.now))
+        outcome = self.answer(await approve_close(self.road, self.closing.id, who, self.now), who)
         if waits is None:
             assert outcome == "APPROVED" or outcome.startswith("closing_")
             assert (outcome == "APPROVED") <= (self.happened.last("approve") > self.happened.last("ask"))
@@ -175,7 +185,7 @@ class Story:
         if self.closing is None:
             return
         waits = self.happened.closing(self.now)
-        outcome = why(await closings.withdraw(self.road.tx, NUMBER, self.closing.id, act(who), self.now))
+        outcome = self.answer(await closings.withdraw(self.road.tx, NUMBER, self.closing.id, act(who), self.now), who)
         if waits is not None:
             assert outcome == "WITHDRAWN"
             self.happened.append(("withdraw", self.now, who))
@@ -183,10 +193,11 @@ class Story:
     async def glass(self, who: str) -> None:
         waits = self.happened.glass(self.now)
         outcome = await ask_override(self.road, who, self.now, minutes=60)
+        word = self.answer(outcome, who)
         if not self.happened.is_open:
-            assert why(outcome) == "breaker_not_open"
+            assert word == "breaker_not_open"
         elif waits is not None:
-            assert isinstance(outcome, Override) or why(outcome) in ("override_pending", "override_in_force")
+            assert isinstance(outcome, Override) or word in ("override_pending", "override_in_force")
         else:
             assert isinstance(outcome, Override)
             self.override = outcome
@@ -196,7 +207,7 @@ class Story:
         if self.override is None:
             return
         waits, in_force = self.happened.glass(self.now), self.happened.in_force(self.now)
-        outcome = why(await approve_override(self.road, self.override.id, who, self.now))
+        outcome = self.answer(await approve_override(self.road, self.override.id, who, self.now), who)
         if waits is None:
             assert outcome in ("override_expired", "override_revoked", "override_void")
         elif in_force:
@@ -211,7 +222,7 @@ class Story:
         if self.override is None:
             return
         waits = self.happened.glass(self.now)
-        outcome = why(await overrides.revoke(self.road.tx, NUMBER, self.override.id, act(who), self.now))
+        outcome = self.answer(await overrides.revoke(self.road.tx, NUMBER, self.override.id, act(who), self.now), who)
         if waits is not None:
             assert outcome == "REVOKED"
             self.happened.append(("revoke", self.now, who))
@@ -241,8 +252,12 @@ class Story:
         told = [n["subject"].rpartition(".")[2] for n in news]
         shown = {"activated": "open", "closed": "closed", "suspended": "suspended"}
         assert [shown[word] for word in told if word in shown] == path[1:]
-        notes = await self.road.row("SELECT count(*) AS n FROM audit_log WHERE action LIKE 'breaker_%%'")
-        assert notes["n"] == len(told)
+        notes = await self.road.rows(
+            "SELECT actor, action, details FROM audit_log WHERE action LIKE 'breaker_%%' ORDER BY id"
+        )
+        refused = [(n["actor"], n["details"]["code"]) for n in notes if n["action"] == "breaker_act_refused"]
+        assert refused == self.refused
+        assert len(notes) == len(told) + len(refused)
 
 
 @settings(max_examples=100, deadline=None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,7 +20,7 @@ from token_engine.domain.gate import Facts, Gate, mint_gate, payout_gate
 from token_engine.domain.override import Override, OverrideState
 from token_engine.domain.person import ENGINE, check_actor, check_reason
 from token_engine.domain.receipt import Judgement
-from token_engine.domain.refusal import Refusal
+from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.domain.standing import Standing
 from token_engine.storage import breakers, positions
 from token_engine.storage.database import Database, Transaction
@@ -27,6 +28,7 @@ from token_engine.tiers import accounts, events
 from token_engine.tiers.changes import Changes
 
 _STEPS_SHOWN: Final = 20
+_Done = TypeVar("_Done", Closing, Override)
 _OVER: Final = {ClosingState.VOID: "judged Critical again", ClosingState.EXPIRED: "nobody approved it in time"}
 
 
@@ -139,6 +141,29 @@ async def lock(tx: Transaction, name: str, now: datetime) -> UnderLock | Denied:
     if view is None:
         return Denied(Refusal("unknown_account", f"no account {name!r} is known here", "account_id"))
     return await lock_id(tx, UUID(view["id"]), now)
+
+
+async def at_the_breaker(
+    tx: Transaction, name: str, said: Act, now: datetime, asked: str,
+    do: Callable[[UnderLock, Act], Awaitable[_Done | Denied]],
+) -> _Done | Denied:  # fmt: skip
+    """Check who acts and why, lock the account, `do` what is asked, and write what came of it.
+
+    What is refused changes nothing and is audited, with `asked` in words: that somebody tried is news for an auditor.
+    """
+    try:
+        act = said.checked()
+    except RefusedError as refused:
+        return Denied(refused.refusal)
+    locked = await lock(tx, name, now)
+    if isinstance(locked, Denied):
+        return locked
+    outcome = await do(locked, act)
+    if isinstance(outcome, Denied):
+        details = {"asked": asked, "reason": act.reason, **structs.asdict(outcome.refusal)}
+        locked.changes.note("breaker_act_refused", locked.account.id, None, details, act.actor)
+    await locked.changes.write(tx)
+    return outcome
 
 
 async def lock_id(tx: Transaction, key: UUID, now: datetime) -> UnderLock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -10,10 +11,10 @@ from token_engine.domain.breaker import TABLE, Event
 from token_engine.domain.closing import LIFETIME, Closing, ClosingState, why_not_close
 from token_engine.domain.override import OverrideState
 from token_engine.domain.person import same_person
-from token_engine.domain.refusal import Refusal, RefusedError
+from token_engine.domain.refusal import Refusal
 from token_engine.storage import breakers
 from token_engine.storage.database import Transaction
-from token_engine.tiers.breakers import Act, Denied, UnderLock, lock
+from token_engine.tiers.breakers import Act, Denied, UnderLock, at_the_breaker
 
 _OVER: Final = {
     ClosingState.APPROVED: "it was approved",
@@ -27,16 +28,7 @@ async def request(tx: Transaction, name: str, act: Act, now: datetime) -> Closin
     """Ask to close an account's open breaker. The same person asking again in the same words is answered
     with the request that waits.
     """
-    try:
-        act = act.checked()
-    except RefusedError as refused:
-        return Denied(refused.refusal)
-    locked = await lock(tx, name, now)
-    if isinstance(locked, Denied):
-        return locked
-    outcome = await _request(locked, act)
-    await locked.changes.write(tx)
-    return outcome
+    return await at_the_breaker(tx, name, act, now, "a closing", _request)
 
 
 async def _request(locked: UnderLock, act: Act) -> Closing | Denied:
@@ -62,30 +54,17 @@ async def approve(tx: Transaction, name: str, key: UUID, act: Act, now: datetime
 
     A refusal for want of evidence leaves the closing waiting.
     """
-    return await _settle(tx, name, key, act, now, ClosingState.APPROVED)
+    settle = partial(_settle, key=key, wanted=ClosingState.APPROVED)
+    return await at_the_breaker(tx, name, act, now, f"approval of closing {key}", settle)
 
 
 async def withdraw(tx: Transaction, name: str, key: UUID, act: Act, now: datetime) -> Closing | Denied:
     """Take a request back, or refuse it: anybody may, for nothing opens by it."""
-    return await _settle(tx, name, key, act, now, ClosingState.WITHDRAWN)
+    settle = partial(_settle, key=key, wanted=ClosingState.WITHDRAWN)
+    return await at_the_breaker(tx, name, act, now, f"withdrawal of closing {key}", settle)
 
 
-async def _settle(
-    tx: Transaction, name: str, key: UUID, act: Act, now: datetime, wanted: ClosingState
-) -> Closing | Denied:
-    try:
-        act = act.checked()
-    except RefusedError as refused:
-        return Denied(refused.refusal)
-    locked = await lock(tx, name, now)
-    if isinstance(locked, Denied):
-        return locked
-    outcome = await _settle_locked(locked, key, act, wanted)
-    await locked.changes.write(tx)
-    return outcome
-
-
-async def _settle_locked(locked: UnderLock, key: UUID, act: Act, wanted: ClosingState) -> Closing | Denied:
+async def _settle(locked: UnderLock, act: Act, key: UUID, wanted: ClosingState) -> Closing | Denied:
     known = await breakers.closing(locked.tx, locked.account.id, key)
     if known is None:
         return Denied(Refusal("unknown_closing", f"no closing {key} of this account is known here", "closing_id"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from token_engine.domain.person import same_person
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage import breakers
 from token_engine.storage.database import Transaction
-from token_engine.tiers.breakers import Act, Denied, UnderLock, lock
+from token_engine.tiers.breakers import Act, Denied, UnderLock, at_the_breaker
 
 _OVER: Final = {
     OverrideState.IN_FORCE: "it was approved",
@@ -37,12 +38,8 @@ async def request(tx: Transaction, name: str, wanted: NewOverride, now: datetime
         act, expires_at = wanted.checked(), expiry(wanted.expires_at, wanted.minutes, now)
     except RefusedError as refused:
         return Denied(refused.refusal)
-    locked = await lock(tx, name, now)
-    if isinstance(locked, Denied):
-        return locked
-    outcome = await _request(locked, act, expires_at)
-    await locked.changes.write(tx)
-    return outcome
+    request = partial(_request, expires_at=expires_at)
+    return await at_the_breaker(tx, name, act, now, f"an override until {expires_at}", request)
 
 
 async def _request(locked: UnderLock, act: Act, expires_at: datetime) -> Override | Denied:
@@ -66,30 +63,17 @@ async def _request(locked: UnderLock, act: Act, expires_at: datetime) -> Overrid
 
 async def approve(tx: Transaction, name: str, key: UUID, act: Act, now: datetime) -> Override | Denied:
     """Put an override in force, as the second person, for what is left of its time."""
-    return await _settle(tx, name, key, act, now, OverrideState.IN_FORCE)
+    settle = partial(_settle, key=key, wanted=OverrideState.IN_FORCE)
+    return await at_the_breaker(tx, name, act, now, f"approval of override {key}", settle)
 
 
 async def revoke(tx: Transaction, name: str, key: UUID, act: Act, now: datetime) -> Override | Denied:
     """End an override, in force or still a request, at once: anybody may, for it only shuts what is open."""
-    return await _settle(tx, name, key, act, now, OverrideState.REVOKED)
+    settle = partial(_settle, key=key, wanted=OverrideState.REVOKED)
+    return await at_the_breaker(tx, name, act, now, f"revocation of override {key}", settle)
 
 
-async def _settle(
-    tx: Transaction, name: str, key: UUID, act: Act, now: datetime, wanted: OverrideState
-) -> Override | Denied:
-    try:
-        act = act.checked()
-    except RefusedError as refused:
-        return Denied(refused.refusal)
-    locked = await lock(tx, name, now)
-    if isinstance(locked, Denied):
-        return locked
-    outcome = await _settle_locked(locked, key, act, wanted)
-    await locked.changes.write(tx)
-    return outcome
-
-
-async def _settle_locked(locked: UnderLock, key: UUID, act: Act, wanted: OverrideState) -> Override | Denied:
+async def _settle(locked: UnderLock, act: Act, key: UUID, wanted: OverrideState) -> Override | Denied:
     known = await breakers.override(locked.tx, locked.account.id, key)
     if known is None:
         return Denied(Refusal("unknown_override", f"no override {key} of this account is known here", "override_id"))
