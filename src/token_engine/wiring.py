@@ -24,8 +24,14 @@ from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import Batcher
 from token_engine.entrypoints.nats import client as nats_client
 from token_engine.entrypoints.nats.consumer import Consumer
+from token_engine.entrypoints.nats.ledger_feed import LedgerFeed
+from token_engine.entrypoints.nats.pull import Pull
 from token_engine.entrypoints.nats.relay import Relay
-from token_engine.entrypoints.nats.streams import ensure_events_stream, ensure_notification_streams
+from token_engine.entrypoints.nats.streams import (
+    ensure_events_stream,
+    ensure_ledger_stream,
+    ensure_notification_streams,
+)
 from token_engine.entrypoints.scheduler import every
 from token_engine.servers import DataDirectory, EmbeddedNats, EmbeddedPostgres, ServerError
 from token_engine.storage.database import Database
@@ -139,7 +145,7 @@ async def _engine(
     settings: Settings, database: Database, connections: Connections, listener: socket.socket, stop: asyncio.Event
 ) -> AsyncIterator[None]:
     """Everything that works on the two servers, started in order; stopped in reverse."""
-    consumers: list[Consumer] = []
+    consumers: list[Pull] = []
 
     def reconnected() -> None:
         for consumer in consumers:
@@ -152,6 +158,7 @@ async def _engine(
         js = client.jetstream()
         await ensure_events_stream(js)
         streams = await ensure_notification_streams(js)
+        ledger_stream = await ensure_ledger_stream(js)
 
         relay = Relay(database, client)
         must_not_end(relay.start(), stop)
@@ -159,10 +166,11 @@ async def _engine(
         batcher = Batcher(database, utc_now, relay.wake)
         must_not_end(batcher.start(), stop)
         stack.push_async_callback(batcher.stop)
-        for stream in streams:
-            consumers.append(Consumer(client, stream, batcher, utc_now))
-            must_not_end(await consumers[-1].start(), stop)
-            stack.push_async_callback(consumers[-1].stop)
+        consumers += [Consumer(client, stream, batcher, utc_now) for stream in streams]
+        consumers.append(LedgerFeed(client, ledger_stream, database, utc_now, relay.wake))
+        for consumer in consumers:
+            must_not_end(await consumer.start(), stop)
+            stack.push_async_callback(consumer.stop)
 
         async def review() -> None:
             count_reviews(await intraday.review_all(database, utc_now()))

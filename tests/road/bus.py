@@ -19,6 +19,8 @@ from token_engine.servers import EmbeddedNats
 CONSUMER = "token-engine-tier1"
 NOTIFICATIONS = "BANK_NOTIFICATIONS"
 EVENTS = "TOKEN_ENGINE_EVENTS"
+LEDGER, MOVEMENTS = "LEDGER_MOVEMENTS", "token_engine.ledger.movements"
+_CONSUMERS = {LEDGER: "token-engine-ledger"}
 SUBJECT = "iso20022.camt.054"
 _T = TypeVar("_T")
 
@@ -55,7 +57,7 @@ class Bus:
         return answer.seq
 
     async def state(self, stream: str = NOTIFICATIONS) -> ConsumerInfo:
-        state: ConsumerInfo = await self.js.consumer_info(stream, CONSUMER)
+        state: ConsumerInfo = await self.js.consumer_info(stream, _CONSUMERS.get(stream, CONSUMER))
         return state
 
     async def settled(self, stream: str = NOTIFICATIONS, seconds: float = 30) -> ConsumerInfo:

@@ -23,6 +23,11 @@ from token_engine.tiers.ledger import post, reverse
 LARGEST_BATCH: Final = 1000
 """Movements of an external ledger in one transaction: their accounts are locked meanwhile."""
 
+LARGEST_BODY: Final = 1024 * 1024
+"""Bytes of an order: a thousand movements with room for long names."""
+EXTERNAL_MOVEMENTS: Final = "external movements"
+"""What a batch of them is called with its idempotency key, through whichever door it comes."""
+
 
 class _Order(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`account_id` is our id or the bank's number; `currency` is needed where a number is kept in several.

@@ -218,7 +218,7 @@ def _ledger(app: FastAPI, rooms: Rooms) -> None:
     async def external(request: Request, key: _Key) -> Response:
         """Post what a token ledger kept elsewhere has moved: all of it, or nothing."""
         return await ledger.change(
-            rooms, request, key, "external movements", orders.ExternalMovements, orders.post_external
+            rooms, request, key, orders.EXTERNAL_MOVEMENTS, orders.ExternalMovements, orders.post_external
         )
 
     @app.get(f"{_V1}/supply", tags=["ledger"])

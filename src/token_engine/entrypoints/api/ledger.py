@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -20,13 +20,11 @@ from token_engine.storage import ledger as stored
 from token_engine.storage.database import Transaction
 from token_engine.tiers import accounts
 from token_engine.tiers.once import Answer, once, status_of
-from token_engine.tiers.orders import Reversal, undo
+from token_engine.tiers.orders import LARGEST_BODY, Reversal, undo
+from token_engine.tiers.reading import Order, read_order
 
-_LARGEST_BODY: Final = 1024 * 1024
-"""A thousand movements with room for long names."""
 _decode_refusal: Final = msgspec.json.Decoder(Refusal).decode
 _LARGEST_NUMBER: Final = 2**63
-Order = TypeVar("Order", bound=msgspec.Struct)
 
 
 async def change(
@@ -35,13 +33,9 @@ async def change(
 ) -> Response:  # fmt: skip
     """Do what the body asks, once for its key. Answers after the commit."""
     try:
-        wanted = msgspec.json.decode(await intake.small_body(request, _LARGEST_BODY), type=order)
-    except msgspec.ValidationError as wrong:
-        return envelope.error(422, _unreadable(str(wrong)))
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-        return envelope.error(422, Refusal("invalid_json", str(wrong)))
+        wanted = read_order(await intake.small_body(request, LARGEST_BODY), order)
     except RefusedError as wrong:
-        return envelope.error(413, wrong.refusal)
+        return envelope.error(413 if wrong.refusal.code == "too_large" else 422, wrong.refusal)
     now = rooms.clock()
     async with rooms.database.transaction() as tx:
         answer = await once(tx, key, operation, wanted, now, lambda: do(tx, wanted, key, now))
@@ -57,16 +51,6 @@ async def reversal(rooms: Rooms, request: Request, key: str, number: int) -> Res
         return await undo(tx, number, wanted, key, now)
 
     return await change(rooms, request, key, f"reversal of {number}", Reversal, do)
-
-
-def _unreadable(wrong: str) -> Refusal:
-    """The member that a body lacks or has wrong, as its reader says it."""
-    text, _, place = wrong.partition(" - at `$")
-    field = place.rstrip("`").lstrip(".") or None
-    if "`" in text and ("missing required field" in text or "unknown field" in text):
-        member = text.split("`")[1]
-        field = f"{field}.{member}" if field else member
-    return Refusal("invalid_request", f"{field}: {text}" if field else text, field)
 
 
 def _answered(answer: Answer) -> Response:

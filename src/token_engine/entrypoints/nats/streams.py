@@ -1,7 +1,8 @@
-"""The JetStream streams and the consumer that the engine needs, made if they are missing."""
+"""The JetStream streams and the consumers that the engine needs, made if they are missing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from nats.errors import Error as NatsError
@@ -22,6 +23,10 @@ EVENTS_STREAM: Final = "TOKEN_ENGINE_EVENTS"
 EVENTS_SUBJECTS: Final = "reconciliation.>"
 CONSUMER: Final = "token-engine-tier1"
 
+LEDGER_STREAM: Final = "LEDGER_MOVEMENTS"
+LEDGER_SUBJECT: Final = "token_engine.ledger.movements"
+LEDGER_CONSUMER: Final = "token-engine-ledger"
+
 NOTIFICATION_SUBJECTS: Final = (
     "iso20022.camt.054",
     "bank.notifications.credit",
@@ -40,22 +45,40 @@ class SubjectsTakenError(NatsError):
 
 
 async def ensure_notification_streams(js: JetStreamContext) -> dict[str, list[str]]:
-    """The streams that hold the notification subjects, with those subjects.
+    """The streams that hold the notification subjects, with those subjects. Messages stay 30 days after they
+    are recorded.
+    """
+    held = await _streams_of(js, NOTIFICATIONS_STREAM, NOTIFICATION_SUBJECTS)
+    for stream, subjects in held.items():
+        await js.add_consumer(stream, _consumer(CONSUMER, subjects, ahead=20_000))
+    return held
+
+
+async def ensure_ledger_stream(js: JetStreamContext) -> str:
+    """The stream that ledgers kept elsewhere post their movements to. They stay there for 30 days."""
+    [stream] = await _streams_of(js, LEDGER_STREAM, [LEDGER_SUBJECT])
+    # One at a time for all engines together, also while it waits to be sent again: none overtakes it.
+    await js.add_consumer(stream, _consumer(LEDGER_CONSUMER, [LEDGER_SUBJECT], ahead=1))
+    return stream
+
+
+async def _streams_of(js: JetStreamContext, ours: str, wanted: Sequence[str]) -> dict[str, list[str]]:
+    """The streams that hold the subjects, with those of them that each holds.
 
     A subject that some stream holds already (DelTran's own) is consumed there, since JetStream lets no
-    two streams hold one; the rest go to ours. Messages stay 30 days after they are recorded.
+    two streams hold one; the rest go to `ours`.
     """
     held: dict[str, list[str]] = {}
     free: list[str] = []
-    for subject in NOTIFICATION_SUBJECTS:
+    for subject in wanted:
         try:
             held.setdefault(await js.find_stream_name_by_subject(subject), []).append(subject)
         except NotFoundError:
             free.append(subject)
     if free:
-        subjects = held.pop(NOTIFICATIONS_STREAM, []) + free
+        subjects = held.pop(ours, []) + free
         config = StreamConfig(
-            name=NOTIFICATIONS_STREAM, subjects=subjects, storage=StorageType.FILE, duplicate_window=120,
+            name=ours, subjects=subjects, storage=StorageType.FILE, duplicate_window=120,
             retention=RetentionPolicy.LIMITS, discard=DiscardPolicy.OLD, max_age=30 * _DAY,
             allow_atomic=True,  # a gateway may hand over many at once for one fsync
         )  # fmt: skip
@@ -63,21 +86,19 @@ async def ensure_notification_streams(js: JetStreamContext) -> dict[str, list[st
             await js.update_stream(config)
         else:
             await js.add_stream(config)
-        held[NOTIFICATIONS_STREAM] = subjects
-    for stream, subjects in held.items():
-        await js.add_consumer(stream, _consumer(subjects))
+        held[ours] = subjects
     return held
 
 
-def _consumer(subjects: list[str]) -> ConsumerConfig:
+def _consumer(name: str, subjects: list[str], *, ahead: int) -> ConsumerConfig:
     return ConsumerConfig(
-        durable_name=CONSUMER,
+        durable_name=name,
         ack_policy=AckPolicy.EXPLICIT,
         deliver_policy=DeliverPolicy.ALL,
-        # A second process takes over what a dead one held after this long; recording twice changes nothing.
+        # A second process takes over what a dead one held after this long; taking it twice changes nothing.
         ack_wait=ACK_WAIT_SECONDS,
         max_deliver=-1,
-        max_ack_pending=20_000,
+        max_ack_pending=ahead,
         filter_subjects=subjects,
     )
 
