@@ -1,0 +1,178 @@
+"""The README's `curl` lines, run as they stand there, in order, against the engine that `make run` starts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import V1, Engine
+from road.bus import bus, until
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+HEALTH = f"{V1}/reconciliation/health"
+
+
+@dataclass
+class Answer:
+    """What a command must be answered: the status, and these members of `data` (a path with dots: its value)."""
+
+    status: int
+    data: dict[str, Any]
+
+
+class Reader:
+    """A person with the README before him: a shell, and the last `id` he was told."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._settings: list[str] = []
+        self._last_id = ""
+
+    def runs(self, statement: str) -> tuple[int, dict[str, Any]] | None:
+        """The status and `data` (or `error`) of a `curl` command; None for a statement that is none.
+
+        The command is verbatim but for ID, which stands for what the answer before it named. That it reaches a
+        test's engine on another port is curl's own doing.
+        """
+        if "curl" not in statement:
+            self._settings.append(statement)
+            return None
+        there = f"--connect-to localhost:8080:127.0.0.1:{self.engine.port}"
+        curl = f"""curl() {{ command curl --silent --show-error {there} --write-out '\\n%{{http_code}}' "$@"; }}"""
+        script = "\n".join([curl, *self._settings, re.sub(r"\bID\b", self._last_id, statement)])
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=60)
+        body, _, status = done.stdout.rpartition("\n")
+        said = json.loads(body)
+        data: dict[str, Any] = said["data"] if said["success"] else said["error"]
+        self._last_id = str(data.get("id", ""))
+        return int(status), data
+
+    def sends(self, change: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """The README's first message with some members changed, as its text tells the reader to send."""
+        [command] = [s for s in statements(blocks()[0][0]) if "camt054" in s]
+        for member, value in change.items():
+            command, count = re.subn(rf'("{member}": )"[^"]*"', rf'\1"{value}"', command)
+            assert count == 1, member
+        answer = self.runs(command)
+        assert answer is not None
+        return answer
+
+
+def blocks() -> list[tuple[str, str]]:
+    """Each bash block with a `curl` in it, and the text from there to the next."""
+    parts = re.split(r"^```bash\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+    found: list[tuple[str, str]] = []
+    for block, text in zip(parts[1::2], parts[2::2], strict=True):
+        if "curl" in block:
+            found.append((block, " ".join(text.split())))
+        elif found:
+            found[-1] = (found[-1][0], f"{found[-1][1]} {' '.join(text.split())}")
+    return found
+
+
+def statements(block: str) -> Iterator[str]:
+    """What bash would run one after the other."""
+    statement = ""
+    for line in block.splitlines():
+        statement += line + "\n"
+        whole = subprocess.run(["bash", "-n", "-c", statement], capture_output=True, check=False).returncode == 0
+        if whole and not line.endswith("\\"):
+            if statement.strip():
+                yield statement.strip()
+            statement = ""
+    assert not statement, f"no command: {statement}"
+
+
+# What the text after a block tells the reader to do, or to see --------------------------------------------
+
+
+def sent_again(reader: Reader, _: str) -> None:
+    assert reader.sends({})[0] == 200
+
+
+def the_money_goes_and_comes(reader: Reader, text: str) -> None:
+    told = re.findall(r'`"message_id": "([^"]+)"`, `(CRDT|DBIT)`, `"([0-9.]+)"`', text)
+    names = "message_id", "credit_debit_indicator", "amount"
+    away, back = (dict(zip(names, one, strict=True)) for one in told)
+
+    status, data = reader.sends(away)
+    assert (status, data["threshold_level"], data["circuit_breaker"]) == (201, "Critical", "open")
+    health = reader.engine.http.get(HEALTH)
+    assert (health.status_code, health.json()["data"]["status"]) == (503, "CRITICAL")
+    asyncio.run(announced(reader.engine, "reconciliation.circuit_breaker.activated", away["message_id"]))
+
+    status, data = reader.sends(back)
+    assert (status, data["threshold_level"], data["circuit_breaker"]) == (201, "Ok", "open")
+
+
+def closed_again(reader: Reader, _: str) -> None:
+    assert reader.engine.account("AE070331234567890123456")["circuit_breaker"] == "closed"
+
+
+async def announced(engine: Engine, subject: str, message_id: str) -> None:
+    async with bus(engine.nats_url) as listener:
+
+        async def there() -> bool:
+            return any((e.subject, e.content["message_id"]) == (subject, message_id) for e in await listener.events())
+
+        await until(there)
+
+
+# Which blocks there are, in their order: what each command is answered, the words of the text after it that
+# promise more, and what holds them to it. A block that is added to the README is added here.
+TOUR: list[tuple[list[Answer], tuple[str, ...], Callable[[Reader, str], None] | None]] = [
+    (
+        [Answer(201, {"threshold_level": "Significant", "circuit_breaker": "suspended"})],
+        ('`"threshold_level": "Significant"`', "new payouts on this account are suspended", "Send it again: `200`"),
+        sent_again,
+    ),
+    (
+        [Answer(200, {"accounts_judged": 4, "mismatch": 1}), Answer(200, {"status": "WARNING"})],
+        ("`WARNING`.", "`Critical`, the breaker opens, `health` answers `503 CRITICAL`",
+         "`reconciliation.circuit_breaker.activated` is on JetStream", "`Ok` again, and the breaker stays open"),
+        the_money_goes_and_comes,
+    ),
+    (
+        [
+            Answer(200, {"payout.allowed": False, "payout.reasons": ["open"], "mint.reasons": ["open"]}),
+            Answer(201, {"state": "PENDING", "requested_by": "ann"}),
+            Answer(200, {"state": "APPROVED", "settled_by": "bob"}),
+        ],
+        (),
+        closed_again,
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with Engine(tmp_path_factory.mktemp("readme") / "data", "--demo") as running:
+        yield running
+
+
+def test_the_commands_of_the_readme_are_answered_as_it_says(demo: Engine) -> None:
+    reader = Reader(demo)
+    assert {a["verdict"] for a in demo.get(f"{V1}/accounts")["accounts"]} == {"Ok"}, "four accounts, all `Ok`"
+    for (block, text), (answers, words, then) in zip(blocks(), TOUR, strict=True):
+        given = [answer for statement in statements(block) if (answer := reader.runs(statement))]
+        for (status, data), expected in zip(given, answers, strict=True):
+            assert status == expected.status, data
+            assert {path: member(data, path) for path in expected.data} == expected.data
+        for word in words:
+            assert word in text, f"the README no longer says {word}"
+        if then is not None:
+            then(reader, text)
+
+
+def member(data: Any, path: str) -> Any:
+    for name in path.split("."):
+        data = data[name]
+    return data
