@@ -22,6 +22,7 @@ from token_engine.entrypoints.api.hot import in_front_of
 from token_engine.entrypoints.api.questions import count_reviews
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import Batcher
+from token_engine.entrypoints.lanes import MESSAGES
 from token_engine.entrypoints.nats import client as nats_client
 from token_engine.entrypoints.nats.consumer import Consumer
 from token_engine.entrypoints.nats.relay import Relay
@@ -156,7 +157,7 @@ async def _engine(
         relay = Relay(database, client)
         must_not_end(relay.start(), stop)
         stack.push_async_callback(relay.stop)
-        batcher = Batcher(database, utc_now, relay.wake)
+        batcher = Batcher(database, utc_now, relay.wake, MESSAGES)
         must_not_end(batcher.start(), stop)
         stack.push_async_callback(batcher.stop)
         for stream in streams:

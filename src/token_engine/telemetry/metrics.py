@@ -26,14 +26,16 @@ MESSAGES = Counter(
     registry=registry,
 )
 BATCH_SIZE = Histogram(
-    "token_engine_batch_messages",
-    "Messages recorded in one transaction.",
+    "token_engine_batch_size",
+    "Messages recorded, or holds answered, in one transaction.",
+    ["work"],
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
     registry=registry,
 )
 COMMIT_SECONDS = Histogram(
     "token_engine_commit_seconds",
     "Time from taking a batch to its commit.",
+    ["work"],
     buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
     registry=registry,
 )

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
+from token_engine.domain.receipt import Receipt
 from token_engine.entrypoints.batcher import Batcher
 from token_engine.storage.database import Database
+from token_engine.tiers.delivery import Delivery
 
 
 class Rooms(NamedTuple):
     """The database, the batcher that all doors share, and the clock (with a time zone)."""
 
     database: Database
-    batcher: Batcher
+    batcher: Batcher[Delivery, Receipt]
     clock: Callable[[], datetime]

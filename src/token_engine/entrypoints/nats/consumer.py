@@ -41,7 +41,9 @@ _log = logger()
 class Consumer:
     """Feeds one stream's messages to the batcher."""
 
-    def __init__(self, client: Client, stream: str, batcher: Batcher, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, client: Client, stream: str, batcher: Batcher[Delivery, Receipt], clock: Callable[[], datetime]
+    ) -> None:
         self._client = client
         self._batcher = batcher
         self._clock = clock
