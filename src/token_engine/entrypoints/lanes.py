@@ -8,8 +8,12 @@ from typing import Final
 from token_engine.domain.receipt import Receipt
 from token_engine.entrypoints.batcher import Lane
 from token_engine.telemetry import metrics
-from token_engine.tiers import notification
+from token_engine.tiers import notification, payouts
 from token_engine.tiers.delivery import Delivery
+from token_engine.tiers.once import Answer
+from token_engine.tiers.payouts import Hold
+
+_HOLD_BYTES: Final = 2048  # at most, roughly, of what is kept of one: their number limits a batch first
 
 
 def _count_receipts(batch: Sequence[Delivery], receipts: Sequence[Receipt]) -> None:
@@ -28,6 +32,12 @@ def _count_receipts(batch: Sequence[Delivery], receipts: Sequence[Receipt]) -> N
             metrics.CHECKS.labels("tier1", status).inc(number)
 
 
+def _count_answers(_: Sequence[Hold], answers: Sequence[Answer]) -> None:
+    for answer in answers:
+        word = "held" if answer.status < 400 else "refused"
+        metrics.HOLDS.labels("repeated" if answer.again else word).inc()
+
+
 MESSAGES: Final[Lane[Delivery, Receipt]] = Lane(
     name="messages",
     take=notification.record,
@@ -36,3 +46,12 @@ MESSAGES: Final[Lane[Delivery, Receipt]] = Lane(
     count=_count_receipts,
 )
 """Bank messages, each with its receipt (Tier 1)."""
+
+HOLDS: Final[Lane[Hold, Answer]] = Lane(
+    name="holds",
+    take=payouts.hold,
+    size=lambda _: _HOLD_BYTES,
+    named=lambda request: {"key": request.key, "payout": str(request.payout_id)},
+    count=_count_answers,
+)
+"""Requests to hold tokens for payouts, each with its answer."""

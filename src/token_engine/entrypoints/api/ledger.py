@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from token_engine.domain.gate import GateShut
 from token_engine.domain.money import CURRENCIES, in_currency
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.entrypoints.api import envelope, intake
@@ -24,28 +25,35 @@ from token_engine.tiers.orders import Reversal, undo
 
 _LARGEST_BODY: Final = 1024 * 1024
 """A thousand movements with room for long names."""
-_decode_refusal: Final = msgspec.json.Decoder(Refusal).decode
+_decode_refusal: Final = msgspec.json.Decoder(GateShut).decode
 _LARGEST_NUMBER: Final = 2**63
 O = TypeVar("O", bound=msgspec.Struct)  # noqa: E741  an order
 
 
 async def change(
     rooms: Rooms, request: Request, key: str, operation: str, order: type[O],
-    do: Callable[[Transaction, O, str, datetime], Awaitable[dict[str, Any]]],
+    do: Callable[[Transaction, O, str, datetime], Awaitable[dict[str, Any]]], status: int = 201,
 ) -> Response:  # fmt: skip
     """Do what the body asks, once for its key. Answers after the commit."""
+    wanted = await read(request, order)
+    if isinstance(wanted, Response):
+        return wanted
+    now = rooms.clock()
+    async with rooms.database.transaction() as tx:
+        answer = await once(tx, key, operation, wanted, now, lambda: do(tx, wanted, key, now), status)
+    return answered(answer)
+
+
+async def read(request: Request, order: type[O]) -> O | Response:
+    """What the body asks, or the answer to one that cannot be read."""
     try:
-        wanted = msgspec.json.decode(await intake.small_body(request, _LARGEST_BODY), type=order)
+        return msgspec.json.decode(await intake.small_body(request, _LARGEST_BODY), type=order)
     except msgspec.ValidationError as wrong:
         return envelope.error(422, _unreadable(str(wrong)))
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         return envelope.error(422, Refusal("invalid_json", str(wrong)))
     except RefusedError as wrong:
         return envelope.error(413, wrong.refusal)
-    now = rooms.clock()
-    async with rooms.database.transaction() as tx:
-        answer = await once(tx, key, operation, wanted, now, lambda: do(tx, wanted, key, now))
-    return _answered(answer)
 
 
 async def reversal(rooms: Rooms, request: Request, key: str, number: int) -> Response:
@@ -69,11 +77,13 @@ def _unreadable(wrong: str) -> Refusal:
     return Refusal("invalid_request", f"{field}: {text}" if field else text, field)
 
 
-def _answered(answer: Answer) -> Response:
+def answered(answer: Answer) -> Response:
+    """What was answered first; a repetition says that it is one."""
     if answer.status < 400:
         response = envelope.ok(msgspec.Raw(answer.content.encode()), answer.status)
     else:
-        response = envelope.error(answer.status, _decode_refusal(answer.content))
+        refusal = _decode_refusal(answer.content)
+        response = envelope.error(answer.status, refusal, reasons=refusal.reasons or None)
     if answer.again:
         response.headers["Idempotent-Replayed"] = "true"
     return response
