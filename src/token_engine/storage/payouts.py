@@ -198,12 +198,12 @@ async def meetings(tx: Transaction, key: UUID) -> list[dict[str, Any]]:
 
 async def timed_out(tx: Transaction, now: datetime, limit: int) -> list[tuple[UUID, UUID]]:
     """Holds that are over at `now` and not released, each behind its account."""
-    return await (await tx.execute(_sql.timed_out, {"now": now, "limit": limit})).fetchall()
+    return await (await tx.execute(_sql.timed_out, [now, limit])).fetchall()
 
 
 async def overdue(tx: Transaction, now: datetime, limit: int) -> list[tuple[UUID, UUID]]:
     """Sent payouts that the bank is late with at `now` and that nobody was told of, each behind its account."""
-    return await (await tx.execute(_sql.overdue, {"now": now, "limit": limit})).fetchall()
+    return await (await tx.execute(_sql.overdue, [now, limit])).fetchall()
 
 
 async def raised(tx: Transaction, account_id: UUID, ids: Iterable[UUID]) -> set[str]:

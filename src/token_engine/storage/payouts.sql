@@ -12,12 +12,13 @@ FOR NO KEY UPDATE OF a
 -- What gates and cover go by, of the accounts with these ids or numbers.
 SELECT a.id, a.account_number, a.currency, a.ledger_mode, a.ledger_balance, a.reserved_balance,
     a.bank_reported_balance, a.circuit_breaker, a.reconciliation_status, a.last_reconciliation_at, a.closed_at,
-    o.expires_at, coalesce(own.stale_after, by_currency.stale_after, everywhere.stale_after)
+    (SELECT o.expires_at FROM breaker_overrides o
+     WHERE o.account_id = a.id AND o.state IN ('PENDING', 'IN_FORCE') AND o.state = 'IN_FORCE'),
+    coalesce(own.stale_after, by_currency.stale_after, everywhere.stale_after)
 FROM (
     SELECT id FROM emi_accounts WHERE id = ANY (%s::uuid[])
     UNION SELECT id FROM emi_accounts WHERE account_number = ANY (%s::varchar[])) n
 JOIN emi_accounts a ON a.id = n.id
-LEFT JOIN breaker_overrides o ON o.account_id = a.id AND o.state IN ('PENDING', 'IN_FORCE') AND o.state = 'IN_FORCE'
 LEFT JOIN threshold_policies own ON own.scope = a.id::text
 LEFT JOIN threshold_policies by_currency ON by_currency.scope = a.currency
 LEFT JOIN threshold_policies everywhere ON everywhere.scope = 'global'
@@ -87,15 +88,15 @@ WHERE m.payout_id = %(id)s ORDER BY m.at, m.met
 
 -- name: timed_out
 -- Holds that were not sent in time, account by account so that each is released under one lock.
-SELECT account_id, id FROM payouts WHERE state = 'HELD' AND expires_at <= %(now)s ORDER BY account_id, id LIMIT %(limit)s
+SELECT account_id, id FROM payouts WHERE state = 'HELD' AND expires_at <= %s ORDER BY account_id, id LIMIT %s
 
 -- name: overdue
 -- Sent, and the bank has said nothing in time; each is raised once, also if a person has resolved that since.
 SELECT p.account_id, p.id FROM payouts p
-WHERE p.state = 'SENT' AND p.expires_at <= %(now)s AND NOT EXISTS (
+WHERE p.state = 'SENT' AND p.expires_at <= %s AND NOT EXISTS (
     SELECT 1 FROM reconciliation_discrepancies d
     WHERE d.account_id = p.account_id AND d.discrepancy_type = 'PAYOUT_OVERDUE' AND d.subject = p.id::text)
-ORDER BY p.account_id, p.id LIMIT %(limit)s
+ORDER BY p.account_id, p.id LIMIT %s
 
 -- name: raised
 SELECT d.subject FROM reconciliation_discrepancies d
