@@ -180,6 +180,18 @@ def test_an_entry_is_looked_up_by_amount_and_name_together(planner: Planner) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "relation", "column"), [("holders", "ledger_holders", "holder"), ("used", "payouts", "end_to_end_id")]
+)
+def test_what_a_hold_looks_up_is_looked_up_within_its_account(
+    planner: Planner, name: str, relation: str, column: str
+) -> None:
+    """A holder may have tokens at every account, and an end-to-end id may be anybody's."""
+    [found] = [n for n in nodes(planner.plan(getattr(load("payouts"), name))) if n.get("Relation Name") == relation]
+    assert "account_id" in found["Index Cond"]
+    assert column in found["Index Cond"]
+
+
+@pytest.mark.parametrize(
     ("wanted", "index"),
     [
         ({"statuses": ["OPEN", "INVESTIGATING"]}, "discrepancies_unresolved_by_age"),

@@ -24,21 +24,27 @@ LEFT JOIN threshold_policies by_currency ON by_currency.scope = a.currency
 LEFT JOIN threshold_policies everywhere ON everywhere.scope = 'global'
 
 -- name: holders
+-- OFFSET 0 keeps the account in the look-up: by the holder alone it would read what he has at every account.
 SELECT h.account_id, h.holder, h.balance, h.reserved
 FROM unnest(%s::uuid[], %s::varchar[], %s::varchar[]) AS k (id, number, holder)
 CROSS JOIN LATERAL (
     SELECT a.id FROM emi_accounts a WHERE a.id = k.id
     UNION ALL SELECT a.id FROM emi_accounts a WHERE a.account_number = k.number) n
-JOIN ledger_holders h ON h.account_id = n.id AND h.holder = k.holder
+CROSS JOIN LATERAL (
+    SELECT * FROM ledger_holders h WHERE h.account_id = n.id AND h.holder = k.holder OFFSET 0) h
 
 -- name: used
--- End-to-end ids that payouts of these accounts have had already.
+-- End-to-end ids that payouts of these accounts have had already. Asked as a range in its order, because a plan made
+-- on an empty table takes any index that begins with the account for as good, and would then read all payouts of it.
 SELECT p.account_id, p.end_to_end_id
 FROM unnest(%s::uuid[], %s::varchar[], %s::varchar[]) AS k (id, number, end_to_end_id)
 CROSS JOIN LATERAL (
     SELECT a.id FROM emi_accounts a WHERE a.id = k.id
     UNION ALL SELECT a.id FROM emi_accounts a WHERE a.account_number = k.number) n
-JOIN payouts p ON p.account_id = n.id AND p.end_to_end_id = k.end_to_end_id
+CROSS JOIN LATERAL (
+    SELECT p.account_id, p.end_to_end_id FROM payouts p
+    WHERE p.account_id = n.id AND p.end_to_end_id BETWEEN k.end_to_end_id AND k.end_to_end_id
+    ORDER BY p.end_to_end_id LIMIT 1) p
 
 -- name: hold
 -- One statement for a batch: what is held, its events, its audit rows, and the first answer to every key.
