@@ -1,7 +1,5 @@
 """Two connections at one payout, or at the tokens of one account, each order forced: whoever has the lock first is
 first, and what comes second is judged by what the first one left.
-
-A settlement and a cancellation race where the settlement is made: in the tests of notifications.
 """
 
 from __future__ import annotations
@@ -144,6 +142,94 @@ def test_a_sending_and_a_cancellation(migrated: str, sent_first: bool) -> None:
             assert codes([first, second]) == ["CANCELLED", "payout_cancelled"]
             expected = ("0", ["CANCELLED"], ["held", "cancelled"])
         assert await facts(migrated, account) == expected
+
+    asyncio.run(story())
+
+
+def debit(reference: str = "E") -> Deed:
+    """The bank has paid the payout of this end-to-end id."""
+    return lambda road: road.take_one(note("D", "10.00", debit=True, reference="D", tag=reference))
+
+
+@pytest.mark.parametrize("sent_before", [True, False])
+@pytest.mark.parametrize("settled_first", [True, False])
+def test_a_settlement_and_a_cancellation(migrated: str, settled_first: bool, sent_before: bool) -> None:
+    """Whoever cancels first has said that the bank will not pay: if it does, that is money gone without tokens."""
+
+    async def story() -> None:
+        account = await alone(migrated, lambda road: road.account())
+        payout = await alone(migrated, lambda road: held_one(road, asked(end_to_end_id="E")))
+        if sent_before:
+            await alone(migrated, lambda road: sent(road, payout))
+        stop: Deed = lambda road: cancelled(road, payout, rejected=sent_before)  # noqa: E731
+        if settled_first:
+            receipt, answer = await in_order(migrated, debit(), stop)
+            assert codes([answer]) == ["payout_settled"]
+            expected = ("Ok", 999_990, "SETTLED")
+        else:
+            answer, receipt = await in_order(migrated, stop, debit())
+            assert codes([answer]) == ["CANCELLED"]
+            expected = ("Critical", 1_000_000, "CANCELLED")
+        assert isinstance(receipt, Recorded)
+        async with road_on(migrated) as road:
+            state = await road.state(account)
+            assert (receipt.judgements[0].threshold_level, state["ledger_balance"], state["reserved_balance"]) == (
+                *expected[:2], 0,
+            )  # fmt: skip
+            assert (await road.row("SELECT state FROM payouts"))["state"] == expected[2]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("settled_first", [True, False])
+def test_a_settlement_and_the_word_that_it_was_sent(migrated: str, settled_first: bool) -> None:
+    async def story() -> None:
+        account = await alone(migrated, lambda road: road.account())
+        payout = await alone(migrated, lambda road: held_one(road, asked(end_to_end_id="E")))
+        go: Deed = lambda road: sent(road, payout)  # noqa: E731
+        if settled_first:
+            _, answer = await in_order(migrated, debit(), go)
+        else:
+            answer, _ = await in_order(migrated, go, debit())
+        assert codes([answer]) == ["payout_settled" if settled_first else "SENT"]
+        left, states, _ = await facts(migrated, account)
+        assert (left, states) == ("0", ["SETTLED"])
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("settled_first", [True, False])
+def test_a_settlement_and_the_expiry(migrated: str, settled_first: bool) -> None:
+    async def story() -> None:
+        account = await alone(migrated, lambda road: road.account())
+        payout = await alone(migrated, lambda road: held_one(road, asked(end_to_end_id="E")))
+        over: Deed = lambda road: payout_acts.end(road.tx, account, [payout], LATER)  # noqa: E731
+        if settled_first:
+            _, ended = await in_order(migrated, debit(), over)
+        else:
+            ended, _ = await in_order(migrated, over, debit())
+        assert ended == (0 if settled_first else 1)
+        left, states, _ = await facts(migrated, account)
+        assert (left, states) == ("0", ["SETTLED" if settled_first else "EXPIRED"])
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("settled_first", [True, False])
+def test_a_settlement_and_a_hold_of_what_it_frees(migrated: str, settled_first: bool) -> None:
+    """The bank takes less than was held: what is left is free for the next only once the bank has spoken."""
+
+    async def story() -> None:
+        account = await alone(migrated, lambda road: road.account(ledger="10", bank="10"))
+        await alone(migrated, lambda road: held_one(road, asked("10", end_to_end_id="E")))
+        less: Deed = lambda road: road.take_one(note("D", "6.00", debit=True, reference="D", tag="E"))  # noqa: E731
+        if settled_first:
+            _, [answer] = await in_order(migrated, less, holding(asked("4")))
+            assert answer.status == 201
+        else:
+            [answer], _ = await in_order(migrated, holding(asked("4")), less)
+            assert why(answer)[0] == "insufficient_available"
+        assert (await facts(migrated, account))[0] == ("4" if settled_first else "0")
 
     asyncio.run(story())
 

@@ -179,6 +179,34 @@ def test_what_is_on_its_way_is_released_by_the_banks_rejection_only(bench: Bench
     bench.void(story)
 
 
+def test_the_story_of_one_that_was_paid_and_came_back(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        key = await held_one(road, asked(end_to_end_id="E"))
+        await sent(road, key)
+        await road.take(note("OUT", "10.00", debit=True, reference="B1", tag="E", booked="2025-11-18"))
+        await road.take(note("BACK", "8.00", reference="B2", tag="E"))
+        view = await payout_story.show(road.tx, key)
+        assert view is not None
+        assert view["state"] == "RETURNED"
+        assert [(line["state"], line["actor"], line.get("amount")) for line in view["story"]] == [
+            ("HELD", "ann", None), ("SENT", "ann", None), ("SETTLED", "engine", "10.00"),
+            ("RETURNED", "engine", "8.00"),
+        ]  # fmt: skip
+        paid, back = view["story"][2:]
+        assert (paid["entry"]["credit_debit"], paid["entry"]["bank_reference"], paid["entry"]["message_id"]) == (
+            "DBIT", "B1", "OUT",
+        )  # fmt: skip
+        assert (back["entry"]["credit_debit"], back["entry"]["amount"]) == ("CRDT", "8.00")
+        kinds = {
+            row["id"]: row["kind"]
+            for row in await road.rows("SELECT id, kind FROM ledger_movements WHERE account_id = %s", account)
+        }
+        assert [kinds[paid["movement_id"]], kinds[back["movement_id"]]] == ["payout_settlement", "mint"]
+
+    bench.void(story)
+
+
 def test_a_payout_that_nobody_knows(bench: Bench) -> None:
     async def story(road: Road) -> None:
         answers = [await sent(road, UUID(int=1)), await cancelled(road, UUID(int=1))]
@@ -285,7 +313,7 @@ def test_headroom_is_what_a_hold_would_be_let_have(bench: Bench) -> None:
     bench.void(story)
 
 
-def test_a_hold_waits_for_the_server_twice_and_writes_once(migrated: str) -> None:
+def test_a_hold_is_six_statements_and_one_of_them_writes(migrated: str) -> None:
     """The statements of a batch of one: their number is what a hold costs."""
 
     async def story() -> None:
