@@ -75,6 +75,26 @@ def test_an_end_to_end_id_is_used_once_for_ever(bench: Bench) -> None:
     bench.void(story)
 
 
+def test_no_payout_goes_by_the_id_of_an_expected_credit(bench: Bench) -> None:
+    """Should it come back, nobody could tell which of the two the credit is."""
+
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.account("OTHER")
+        await road.expect(account, "E", "10")
+        [answer] = await held(road, asked(end_to_end_id="E"))
+        assert why(answer)[0] == "reference_taken"
+        assert codes(await held(road, asked(end_to_end_id="E", number="OTHER"))) == ["HELD"]
+        # Met, or over by the clock, it waits for no credit any more.
+        await road.take(note("M", "10.00", tag="E", reference="B"))
+        assert codes(await held(road, asked(end_to_end_id="E"))) == ["HELD"]
+        await road.expect(account, "OVER", "10", until=after(minutes=1))
+        assert codes(await held(road, asked(end_to_end_id="OVER"))) == ["reference_taken"]
+        assert codes(await held(road, asked(end_to_end_id="OVER"), at=after(minutes=1))) == ["HELD"]
+
+    bench.void(story)
+
+
 def test_every_reason_is_told_at_once(bench: Bench) -> None:
     async def story(road: Road) -> None:
         await road.account()

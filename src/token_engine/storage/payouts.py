@@ -57,16 +57,19 @@ class Asked(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Accounts under lock; holders' balance and what is reserved of it; end-to-end ids that are taken."""
+    """Accounts under lock; holders' balance and what is reserved of it; end-to-end ids that payouts have had, and those
+    under which a credit is expected.
+    """
 
     payers: list[Payer]
     holders: dict[tuple[UUID, str], tuple[Decimal, Decimal]]
     used: set[tuple[UUID, str]]
+    awaited: set[tuple[UUID, str]]
 
 
 async def ask(
     tx: Transaction, named: Collection[Named], holders: Collection[tuple[Named, str]],
-    end_to_end_ids: Collection[tuple[Named, str]],
+    end_to_end_ids: Collection[tuple[Named, str]], now: datetime,
 ) -> Asked:  # fmt: skip
     """Lock the accounts in order of id, and ask for all that decides holds: statements after the lock, which see
     what it waited for. Nothing is waited for here where the transaction is pipelined.
@@ -76,16 +79,18 @@ async def ask(
     return Asked(
         await tx.execute(_sql.facts, columns),
         await tx.execute(_sql.holders, _named_with(holders)),
-        await tx.execute(_sql.used, _named_with(end_to_end_ids)) if end_to_end_ids else None,
+        await tx.execute(_sql.used, [*_named_with(end_to_end_ids), now]) if end_to_end_ids else None,
     )
 
 
 async def answer_from(asked: Asked) -> Known:
     """What was asked for."""
+    taken = await asked.used.fetchall() if asked.used is not None else []
     return Known(
         [_payer(row) for row in await asked.facts.fetchall()],
         {(row[0], row[1]): (row[2], row[3]) for row in await asked.holders.fetchall()},
-        {(row[0], row[1]) for row in await asked.used.fetchall()} if asked.used is not None else set(),
+        {(row[0], row[1]) for row in taken if row[2]},
+        {(row[0], row[1]) for row in taken if not row[2]},
     )
 
 

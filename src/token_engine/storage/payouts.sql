@@ -34,17 +34,23 @@ CROSS JOIN LATERAL (
     SELECT * FROM ledger_holders h WHERE h.account_id = n.id AND h.holder = k.holder OFFSET 0) h
 
 -- name: used
--- End-to-end ids that payouts of these accounts have had already. Asked as a range in its order, because a plan made
--- on an empty table takes any index that begins with the account for as good, and would then read all payouts of it.
-SELECT p.account_id, p.end_to_end_id
+-- End-to-end ids that payouts of these accounts have had already, and those under which a credit is expected. Payouts
+-- are asked as a range in its order, because a plan made on an empty table takes any index that begins with the account
+-- for as good, and would then read all payouts of it.
+SELECT n.id, k.end_to_end_id, p.id IS NOT NULL
 FROM unnest(%s::uuid[], %s::varchar[], %s::varchar[]) AS k (id, number, end_to_end_id)
 CROSS JOIN LATERAL (
     SELECT a.id FROM emi_accounts a WHERE a.id = k.id
     UNION ALL SELECT a.id FROM emi_accounts a WHERE a.account_number = k.number) n
-CROSS JOIN LATERAL (
-    SELECT p.account_id, p.end_to_end_id FROM payouts p
+LEFT JOIN LATERAL (
+    SELECT p.id FROM payouts p
     WHERE p.account_id = n.id AND p.end_to_end_id BETWEEN k.end_to_end_id AND k.end_to_end_id
-    ORDER BY p.end_to_end_id LIMIT 1) p
+    ORDER BY p.end_to_end_id LIMIT 1) p ON true
+LEFT JOIN LATERAL (
+    SELECT f.id FROM fundings f
+    WHERE f.account_id = n.id AND f.end_to_end_id = k.end_to_end_id AND f.state = 'EXPECTED' AND f.expires_at > %s
+    OFFSET 0) f ON true
+WHERE p.id IS NOT NULL OR f.id IS NOT NULL
 
 -- name: hold
 -- One statement for a batch: what is held, its events, its audit rows, and the first answer to every key.

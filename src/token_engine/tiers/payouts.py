@@ -94,6 +94,7 @@ async def hold(tx: Transaction, requests: Sequence[Hold], now: datetime) -> list
         tx, named,
         {(w.named, w.holder) for w in wishes if w.named is not None},
         {(w.named, w.end_to_end_id) for w in wishes if w.named is not None and w.end_to_end_id is not None},
+        now,
     )  # fmt: skip
     answered = await idempotency.first_answers_from(keys)
     desk = _Desk(answered, await stored.answer_from(asked), now)
@@ -137,6 +138,7 @@ class _Desk:
         self._answered = answered
         self._holders = known.holders
         self._used = known.used
+        self._awaited = known.awaited
         self._now = now
         self._reserved = {payer.id: payer.reserved for payer in known.payers}
         self._by_name: defaultdict[object, list[Payer]] = defaultdict(list)
@@ -172,6 +174,9 @@ class _Desk:
         if (payer.id, end_to_end_id) in self._used:
             text = f"end_to_end_id: a payout of account {payer.number} has had {end_to_end_id!r}"
             raise RefusedError("duplicate_end_to_end_id", text, "end_to_end_id")
+        if (payer.id, end_to_end_id) in self._awaited:
+            text = f"end_to_end_id: a credit with {end_to_end_id!r} is expected, and could be this payout coming back"
+            raise RefusedError("reference_taken", text, "end_to_end_id")
         holder = payer.id, wish.holder
         balance, reserved = self._holders.get(holder, (Decimal(0), Decimal(0)))
         cover = Cover(
