@@ -22,6 +22,7 @@ from token_engine.entrypoints.api.hot import in_front_of
 from token_engine.entrypoints.api.questions import count_reviews
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import Batcher
+from token_engine.entrypoints.lanes import HOLDS, MESSAGES
 from token_engine.entrypoints.nats import client as nats_client
 from token_engine.entrypoints.nats.consumer import Consumer
 from token_engine.entrypoints.nats.ledger_feed import LedgerFeed
@@ -37,7 +38,7 @@ from token_engine.servers import DataDirectory, EmbeddedNats, EmbeddedPostgres, 
 from token_engine.storage.database import Database
 from token_engine.storage.migrate import migrate
 from token_engine.telemetry.logs import logger
-from token_engine.tiers import breakers, demo, fundings, intraday
+from token_engine.tiers import breakers, demo, fundings, intraday, payout_acts
 
 _DEMO_SUBJECT: Final = "iso20022.camt.054"
 _DEMO_SECONDS: Final = 1.0
@@ -163,9 +164,12 @@ async def _engine(
         relay = Relay(database, client)
         must_not_end(relay.start(), stop)
         stack.push_async_callback(relay.stop)
-        batcher = Batcher(database, utc_now, relay.wake)
+        batcher = Batcher(database, utc_now, relay.wake, MESSAGES)
         must_not_end(batcher.start(), stop)
         stack.push_async_callback(batcher.stop)
+        holds = Batcher(database, utc_now, relay.wake, HOLDS)
+        must_not_end(holds.start(), stop)
+        stack.push_async_callback(holds.stop)
         consumers += [Consumer(client, stream, batcher, utc_now) for stream in streams]
         consumers.append(LedgerFeed(client, ledger_stream, database, utc_now, relay.wake))
         for consumer in consumers:
@@ -183,6 +187,12 @@ async def _engine(
                 relay.wake()
 
         stack.push_async_callback(every(_EXPIRY_SECONDS, expire))
+
+        async def expire_payouts() -> None:
+            if await payout_acts.expire(database, utc_now()):
+                relay.wake()
+
+        stack.push_async_callback(every(_EXPIRY_SECONDS, expire_payouts))
         if settings.demo:
             bank = SimulatedBank(demo.NUMBERS, settings.data_dir / "simulated_bank.json", Random())  # noqa: S311
 
@@ -190,7 +200,7 @@ async def _engine(
                 await js.publish(_DEMO_SUBJECT, bank.next_notification(utc_now()))
 
             stack.push_async_callback(every(_DEMO_SECONDS, notify))
-        stack.push_async_callback(await _serve(Rooms(database, batcher, utc_now), listener, stop))
+        stack.push_async_callback(await _serve(Rooms(database, batcher, holds, utc_now), listener, stop))
         _say_ready(settings)
         yield
 

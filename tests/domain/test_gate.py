@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from token_engine.domain.backing import Level, Policy
 from token_engine.domain.breaker import Breaker
-from token_engine.domain.gate import Facts, Reason, mint_gate, payout_gate
+from token_engine.domain.gate import (
+    Cover,
+    Facts,
+    Gate,
+    Reason,
+    hold_gate,
+    mint_gate,
+    most_to_mint,
+    most_to_pay_out,
+    payout_gate,
+    sending_gate,
+    shut,
+)  # fmt: skip
 
 NOW = datetime(2025, 11, 18, 12, 0, tzinfo=UTC)
 POLICY = Policy(stale_after=timedelta(hours=2))
@@ -45,3 +60,57 @@ def test_each_reason_is_given_where_it_holds_and_nowhere_else(breaker: Breaker, 
         assert set(mint_gate(facts, NOW).reasons) == mint, facts
         assert payout_gate(facts, NOW).allowed == (not payout)
         assert mint_gate(facts, NOW).allowed == (not mint)
+        # What is held goes out unless an open breaker or a closed account halts it.
+        assert set(sending_gate(facts, NOW).reasons) == payout & {Reason.OPEN, Reason.ACCOUNT_CLOSED}
+
+
+amounts = st.integers(0, 10**9).map(lambda cents: Decimal(cents) / 100)
+every_facts = st.builds(
+    Facts, breaker=st.sampled_from(Breaker), level=st.sampled_from([None, *Level]),
+    evidence_at=st.sampled_from([None, NOW, NOW - timedelta(days=1)]), policy=st.just(POLICY),
+    override_until=st.sampled_from([None, NOW + timedelta(hours=1)]), closed_at=st.sampled_from([None, NOW]),
+)  # fmt: skip
+CENT = Decimal("0.01")
+
+
+@given(every_facts, amounts, amounts, st.none() | amounts, amounts)
+def test_headroom_is_the_largest_amount_that_may_be_held(
+    facts: Facts, ledger: Decimal, reserved: Decimal, holder: Decimal | None, holder_reserved: Decimal
+) -> None:
+    reserved = min(ledger, reserved)
+    cover = Cover(
+        ledger=ledger, reserved=reserved, holder=holder, holder_reserved=min(holder or Decimal(0), holder_reserved)
+    )
+    most = most_to_pay_out(facts, cover, NOW)
+    assert not hold_gate(facts, cover, most + CENT, NOW).allowed
+    if most:
+        assert hold_gate(facts, cover, most, NOW).allowed
+        assert most <= ledger - reserved
+        assert holder is None or most <= holder - cover.holder_reserved
+    # An amount adds one reason and takes none away.
+    gate, without = hold_gate(facts, cover, ledger + CENT, NOW), payout_gate(facts, NOW)
+    assert gate.reasons == (*without.reasons, Reason.INSUFFICIENT)
+
+
+@given(every_facts, amounts, amounts)
+def test_what_may_be_minted_leaves_every_token_backed(facts: Facts, ledger: Decimal, bank: Decimal) -> None:
+    most = most_to_mint(facts, ledger, bank, NOW)
+    assert most == (max(bank - ledger, Decimal(0)) if mint_gate(facts, NOW).allowed else 0)
+    assert not most or ledger + most == bank
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        (Reason.ACCOUNT_CLOSED, "account_closed"), (Reason.OPEN, "breaker_open"),
+        (Reason.SUSPENDED, "breaker_suspended"), (Reason.UNKNOWN, "no_fresh_evidence"),
+        (Reason.STALE, "no_fresh_evidence"), (Reason.INSUFFICIENT, "insufficient_available"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_named_by_its_first_reason_and_tells_all(reason: Reason, code: str) -> None:
+    cover = Cover(ledger=Decimal(100), reserved=Decimal(90), holder=Decimal(50), holder_reserved=Decimal(45))
+    refusal = shut(Gate((reason, Reason.INSUFFICIENT)), cover, Decimal(10), "AED")
+    assert (refusal.code, refusal.reasons) == (code, (reason, Reason.INSUFFICIENT))
+    if reason is Reason.INSUFFICIENT:
+        assert "5.00 are available" in refusal.message
+        assert shut(Gate((reason,)), cover, Decimal(51), "AED").code == "insufficient_holder_balance"

@@ -96,3 +96,13 @@ def test_what_is_refused_and_why() -> None:
     assert code(book(currency="JPY"), move(Kind.BURN, Decimal("0.5"))) == "invalid_amount"
     assert code(book(currency="KWD"), move(Kind.BURN, Decimal("0.125"))) is None
     assert code(book("999999999999999999"), move(Kind.MINT, one)) == "ledger_too_large"
+
+
+@pytest.mark.parametrize("kind", [Kind.BURN, Kind.EMERGENCY_BURN, Kind.TRANSFER, Kind.PAYOUT_SETTLEMENT])
+def test_what_a_payout_holds_is_not_spent_otherwise(kind: Kind) -> None:
+    kept = book(reserved=Decimal(60), held={"a": Decimal(60)})
+    assert code(kept, move(kind, Decimal("40.01"))) == "insufficient_available"
+    assert code(kept, move(kind, Decimal("100.01"))) == "insufficient_holder_balance"
+    assert code(kept, move(kind, Decimal(40))) is None
+    others = book(reserved=Decimal(60), holders={"a": Decimal(40), "c": Decimal(60)}, held={"c": Decimal(60)})
+    assert code(others, move(kind, Decimal(40))) is None

@@ -19,6 +19,7 @@ from token_engine.domain.notification import Notification
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded, Rejected
 from token_engine.domain.refusal import Refusal
 from token_engine.entrypoints.batcher import Batcher, UnavailableError, UnforeseenError
+from token_engine.entrypoints.lanes import MESSAGES
 from token_engine.iso20022.reader import read_message
 from token_engine.storage.database import Database, Transaction
 from token_engine.tiers import notification
@@ -112,11 +113,11 @@ def test_a_report_and_notifications_racing_for_one_movement_record_it_once(migra
 @asynccontextmanager
 async def batching(
     url: str, workers: int = 1, committed: Callable[[], None] = lambda: None
-) -> AsyncIterator[list[Batcher]]:
+) -> AsyncIterator[list[Batcher[Delivery, Receipt]]]:
     def clock() -> datetime:
         return NOW
 
-    batchers = [Batcher(Database(url), clock, committed) for _ in range(workers)]
+    batchers = [Batcher(Database(url), clock, committed, MESSAGES) for _ in range(workers)]
     for batcher in batchers:
         batcher.start()
     try:
@@ -126,7 +127,7 @@ async def batching(
             await batcher.stop()
 
 
-async def handed_in(batcher: Batcher, deliveries: list[Delivery]) -> list[Receipt | Exception]:
+async def handed_in(batcher: Batcher[Delivery, Receipt], deliveries: list[Delivery]) -> list[Receipt | Exception]:
     """Each as a parcel of its own, all at once."""
     outcomes = await asyncio.gather(*(batcher.submit([d]) for d in deliveries))
     return [receipt for [receipt] in outcomes]
@@ -216,7 +217,7 @@ def test_without_a_database_everything_is_unavailable_and_nothing_is_lost(migrat
                 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
             )
             assert words(await handed_in(batcher, deliveries[:6])) == ["AlreadyRecorded"] * 3 + ["Recorded"] * 3
-        away = Batcher(Database(migrated.replace(f"/{name}?", "/not_there?")), lambda: NOW, lambda: None)
+        away = Batcher(Database(migrated.replace(f"/{name}?", "/not_there?")), lambda: NOW, lambda: None, MESSAGES)
         away.start()
         outcomes = await handed_in(away, deliveries[6:])
         assert [type(o) for o in outcomes] == [UnavailableError] * 3

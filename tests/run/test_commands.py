@@ -33,6 +33,9 @@ EVERY = (
     ("migrate",), ("discrepancies", "list"), ("discrepancies", "show", "x"), ("discrepancies", "assign", "x", "y"),
     ("discrepancies", "comment", "x", "y"), ("discrepancies", "resolve", "x", "--reason", "y"),
     ("discrepancies", "reopen", "x", "--reason", "y"),
+    ("payouts", "list", "x"), ("payouts", "show", "00000000-0000-4000-8000-000000000000"),
+    ("payouts", "hold", "x", "1", "--holder", "h"), ("payouts", "sent", "00000000-0000-4000-8000-000000000000"),
+    ("payouts", "cancel", "00000000-0000-4000-8000-000000000000", "--reason", "r"),
     ("breaker", "show", "x"), ("breaker", "request-close", "x", "--reason", "r"),
 )  # fmt: skip
 
@@ -222,11 +225,12 @@ def test_what_cannot_be_ingested_is_told_and_kept(engine: Engine, tmp_path: Path
 
 def test_check_finds_a_position_that_its_entries_do_not_make(engine: Engine) -> None:
     engine.create_account("DRIFT", ledger_balance="0", bank_balance="7")
-    folds = (
-        b"Every position is the fold of its entries.\nEvery ledger balance is the fold of its movements.\n"
-        b"Every mint is of a booked credit, and of its amount.\n"
-    )
-    assert engine.cli("check").stdout == folds
+    assert engine.cli("check").stdout.decode().splitlines() == [
+        "Every position is the fold of its entries.",
+        "Every ledger balance is the fold of its movements.",
+        "Every mint is of a booked credit, and of its amount.",
+        "What is reserved is what payouts hold.",
+    ]
     with psycopg.connect(engine.database_url) as connection:
         connection.execute("UPDATE emi_accounts SET bank_reported_balance = 8 WHERE account_number = 'DRIFT'")
     done = engine.cli("check")
@@ -264,6 +268,34 @@ def test_check_finds_a_ledger_balance_that_its_movements_do_not_make(engine: Eng
         "LEDGER AED holder unattributed: ledger balance 6.00000000, its movements make 7.00000000",
     ]
     tamper(7, 7)
+    assert engine.cli("check").returncode == 0
+
+
+def test_check_finds_what_is_reserved_and_no_payout_holds(engine: Engine) -> None:
+    engine.create_account("RESERVED", ledger_balance="7", bank_balance="7")
+    guards = {"emi_accounts": "emi_accounts_reserved_by_payouts", "ledger_holders": "ledger_holders_by_postings"}
+
+    def tamper(of_account: int, of_holder: int) -> None:
+        """As one who owns the tables might, and turns off what guards them."""
+        with psycopg.connect(engine.database_url) as connection:
+            for table, guard in guards.items():
+                connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {guard}".encode())
+            [account] = connection.execute(
+                "UPDATE emi_accounts SET reserved_balance = %s WHERE account_number = 'RESERVED' RETURNING id",
+                [of_account],
+            )
+            connection.execute("UPDATE ledger_holders SET reserved = %s WHERE account_id = %s", [of_holder, *account])
+            for table, guard in guards.items():
+                connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER {guard}".encode())
+
+    tamper(2, 3)
+    done = engine.cli("check")
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "RESERVED AED: reserved 2.00000000, its payouts hold 0",
+        "RESERVED AED holder unattributed: reserved 3.00000000, its payouts hold 0",
+    ]
+    tamper(0, 0)
     assert engine.cli("check").returncode == 0
 
 

@@ -31,13 +31,14 @@ ROAD = {
     ],
     "meetings": ["settle", "keep"],
     "ledger": ["books", "holders", "post", "of_keys", "originals"],
-    "idempotency": ["lock", "first_answer", "keep"],
+    "idempotency": ["lock", "lock_all", "first_answer", "first_answers", "keep"],
+    "payouts": ["lock", "facts", "holders", "used", "hold", "one", "move", "timed_out", "raised"],
 }  # fmt: skip
 STATEMENTS = [(module, name) for module, names in ROAD.items() for name in names]
 BIG = {
     "emi_accounts", "bank_entries", "bank_entry_sightings", "bank_messages", "reconciliation_discrepancies",
-    "discrepancy_events", "circuit_breaker_steps", "audit_log", "outbox", "ledger_movements",
-    "ledger_holders", "idempotency_keys", "fundings", "payouts", "entry_meetings",
+    "discrepancy_events", "circuit_breaker_steps", "audit_log", "outbox", "ledger_movements", "ledger_holders",
+    "idempotency_keys", "fundings", "payouts", "entry_meetings", "breaker_overrides",
 }  # fmt: skip
 BASE_CASES = ["empty", "full", "full and analysed"]
 
@@ -83,6 +84,14 @@ INSERT INTO entry_meetings (account_id, amount, identity, occurrence, met, payou
 SELECT e.account_id, e.amount, e.identity, e.occurrence, 'payout', s.id, s.n, 'a', 'r', now()
 FROM numbered s JOIN bank_entries e ON e.id = s.n;
 INSERT INTO idempotency_keys SELECT 'K' || n, sha256('1'), 201, '{}', now() FROM generate_series(1, 20000) n;
+INSERT INTO breaker_overrides (id, account_id, state, requested_by, reason, requested_at, expires_at, ended_by,
+    ended_reason, ended_at)
+SELECT gen_random_uuid(), md5((1 + n % 2000)::text)::uuid, 'REVOKED', 'ann', 'r', now(), now() + interval '1 hour',
+    'bob', 'r', now() FROM generate_series(1, 20000) n;
+INSERT INTO payouts (id, account_id, end_to_end_id, amount, holder, state, requested_by, requested_at, expires_at,
+    settled_by, settled_at, settled_reason)
+SELECT md5('payout ' || n)::uuid, CASE WHEN n % 2 = 0 THEN md5('1')::uuid ELSE md5((1 + n % 2000)::text)::uuid END,
+    'E' || n, 1, 'H1', 'CANCELLED', 'ann', now(), now(), 'bob', now(), 'r' FROM generate_series(1, 50000) n;
 """
 
 
@@ -171,6 +180,18 @@ def test_an_entry_is_looked_up_by_amount_and_name_together(planner: Planner) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "relation", "column"), [("holders", "ledger_holders", "holder"), ("used", "payouts", "end_to_end_id")]
+)
+def test_what_a_hold_looks_up_is_looked_up_within_its_account(
+    planner: Planner, name: str, relation: str, column: str
+) -> None:
+    """A holder may have tokens at every account, and an end-to-end id may be anybody's."""
+    [found] = [n for n in nodes(planner.plan(getattr(load("payouts"), name))) if n.get("Relation Name") == relation]
+    assert "account_id" in found["Index Cond"]
+    assert column in found["Index Cond"]
+
+
+@pytest.mark.parametrize(
     ("wanted", "index"),
     [
         ({"statuses": ["OPEN", "INVESTIGATING"]}, "discrepancies_unresolved_by_age"),
@@ -204,6 +225,7 @@ def test_every_statement_of_the_road_is_on_the_list() -> None:
         "positions": {"all_policies", "save_policy"},
         "ledger": {"accounts_named", "movements", "supply", "holders_of_token", "drift"},
         "idempotency": set(),
+        "payouts": {"listing", "meetings", "overdue", "under_way", "drift"},
     }
     for module, names in ROAD.items():
         assert set(vars(load(module))) == set(names) | elsewhere[module]

@@ -11,6 +11,7 @@ from token_engine.cli import (
     fundings,
     ingest,
     messages,
+    payouts,
     policy,
     read,
     receipts,
@@ -34,6 +35,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(discrepancies.app, name="discrepancies")
 app.add_typer(fundings.app, name="fundings")
 app.add_typer(receipts.app, name="receipts")
+app.add_typer(payouts.app, name="payouts")
 app.add_typer(policy.app, name="policy")
 app.add_typer(breaker.app, name="breaker")
 app.command("check")(upkeep.check)

@@ -8,7 +8,7 @@ import typer
 
 from token_engine.cli.options import DATA, Data, DatabaseUrl, database_of
 from token_engine.cli.session import unreachable_is_exit_2, with_database
-from token_engine.storage import accounts, ledger, receipts
+from token_engine.storage import accounts, ledger, payouts, receipts
 from token_engine.storage import migrate as steps
 from token_engine.storage.database import Database
 
@@ -25,8 +25,8 @@ def migrate(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
 
 
 def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
-    """Recompute every position from its entries and every ledger balance from its movements, and hold every mint
-    against the bank's entry that it was for. Exits 1 if anything differs.
+    """Recompute every position from its entries, every ledger balance from its movements, and what is reserved from
+    the payouts under way; hold every mint against the bank's entry that it was for. Exits 1 if anything differs.
     """
 
     async def work(database: Database) -> list[str]:
@@ -36,6 +36,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
             unlike = await receipts.unlike_their_movements(tx)
             unmet = await receipts.met_without_meeting(tx)
             unbooked = await receipts.mints_without_meeting(tx)
+            reserved = await payouts.drift(tx)
         return [
             *(f"{_of(row)}: stored {row['stored']}, its entries make {row['folded']}" for row in positions),
             *(f"{_of(row)}: ledger balance {row['stored']}, its movements make {row['folded']}" for row in balances),
@@ -46,6 +47,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
             ),
             *(f"{_of(f)}: funding {f['id']} is not what the bank's entries say of it" for f in unmet),
             *(f"{_of(m)}: movement {m['id']} mints {m['amount']} against no entry of the bank" for m in unbooked),
+            *(f"{_of(row)}: reserved {row['stored']}, its payouts hold {row['folded']}" for row in reserved),
         ]
 
     wrong = with_database(database_of(database_url, data), work)
@@ -56,6 +58,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
     typer.echo("Every position is the fold of its entries.")
     typer.echo("Every ledger balance is the fold of its movements.")
     typer.echo("Every mint is of a booked credit, and of its amount.")
+    typer.echo("What is reserved is what payouts hold.")
 
 
 def _of(row: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, assert_never
 
@@ -10,6 +11,8 @@ import msgspec
 
 from token_engine.domain.backing import Level, Policy, Verdict, verdict_as_of
 from token_engine.domain.breaker import Breaker, step
+from token_engine.domain.money import EXACT, in_currency
+from token_engine.domain.refusal import Refusal
 
 
 class Reason(StrEnum):
@@ -20,6 +23,7 @@ class Reason(StrEnum):
     SUSPENDED = "suspended"
     UNKNOWN = "unknown"
     STALE = "stale"
+    INSUFFICIENT = "insufficient"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +50,38 @@ class Gate(msgspec.Struct, frozen=True):
         return not self.reasons
 
 
+class Cover(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hold is taken from, in major units: an account's tokens, and those of a holder where one is named.
+    What is reserved is held for other payouts.
+    """
+
+    ledger: Decimal
+    reserved: Decimal
+    holder: Decimal | None = None
+    holder_reserved: Decimal = Decimal(0)
+
+    @property
+    def available(self) -> Decimal:
+        """The account's tokens that no payout holds."""
+        return EXACT.subtract(self.ledger, self.reserved)
+
+    @property
+    def free(self) -> Decimal:
+        """The most that can be held: of the holder's tokens, and of the account's."""
+        if self.holder is None:
+            return self.available
+        return min(self.available, EXACT.subtract(self.holder, self.holder_reserved))
+
+
+class GateShut(Refusal, frozen=True):
+    """Refused by a gate: for all of these reasons."""
+
+    reasons: tuple[str, ...] = ()
+
+
 _WORSE: Final = {Breaker.CLOSED: 0, Breaker.SUSPENDED: 1, Breaker.OPEN: 2}
+_HALTS: Final = frozenset({Reason.ACCOUNT_CLOSED, Reason.OPEN})
+"""What stops a payout that is held already."""
 
 
 def payout_gate(facts: Facts, now: datetime) -> Gate:
@@ -67,6 +102,52 @@ def payout_gate(facts: Facts, now: datetime) -> Gate:
         case other:
             assert_never(other)
     return Gate((*reasons, *_of_evidence(facts, now)))
+
+
+def hold_gate(facts: Facts, cover: Cover, amount: Decimal, now: datetime) -> Gate:
+    """Whether a payout of `amount` (major units, more than nothing) may be held `now`."""
+    gate = payout_gate(facts, now)
+    return gate if amount <= cover.free else Gate((*gate.reasons, Reason.INSUFFICIENT))
+
+
+def shut(gate: Gate, cover: Cover, amount: Decimal, currency: str) -> GateShut:
+    """The refusal of a gate that is not open: the first reason in a sentence, and all of them for a program."""
+    match gate.reasons[0]:
+        case Reason.ACCOUNT_CLOSED:
+            why = Refusal("account_closed", "account_id: the account is closed", "account_id")
+        case Reason.OPEN:
+            why = Refusal("breaker_open", "the circuit breaker is open: nothing is paid out until people close it")
+        case Reason.SUSPENDED:
+            why = Refusal("breaker_suspended", "payouts are suspended until the difference is within bounds again")
+        case Reason.UNKNOWN | Reason.STALE as lack:
+            text = f"what the bank holds is {lack.capitalize()}: nothing is held for a payout on that"
+            why = Refusal("no_fresh_evidence", text)
+        case Reason.INSUFFICIENT if cover.holder is not None and cover.holder < amount:
+            text = f"amount: the holder has {in_currency(cover.holder, currency)} against this account"
+            why = Refusal("insufficient_holder_balance", text, "amount")
+        case Reason.INSUFFICIENT:
+            text = f"amount: {in_currency(cover.free, currency)} are available; the rest is held for other payouts"
+            why = Refusal("insufficient_available", text, "amount")
+        case other:
+            assert_never(other)
+    return GateShut(why.code, why.message, why.field, reasons=tuple(gate.reasons))
+
+
+def most_to_pay_out(facts: Facts, cover: Cover, now: datetime) -> Decimal:
+    """The largest amount that `hold_gate` lets through `now`; zero if it lets none through."""
+    return cover.free if payout_gate(facts, now).allowed else Decimal(0)
+
+
+def most_to_mint(facts: Facts, ledger: Decimal, bank: Decimal, now: datetime) -> Decimal:
+    """How many tokens may come to be `now` so that the bank holds no less than are outstanding."""
+    return max(EXACT.subtract(bank, ledger), Decimal(0)) if mint_gate(facts, now).allowed else Decimal(0)
+
+
+def sending_gate(facts: Facts, now: datetime) -> Gate:
+    """Whether a payout that is held may go to the bank `now`. It was held on good evidence, so a suspension and
+    evidence that has aged since stop new ones and not it; an open breaker halts it (DESIGN 3.5).
+    """
+    return Gate(tuple(reason for reason in payout_gate(facts, now).reasons if reason in _HALTS))
 
 
 def mint_gate(facts: Facts, now: datetime) -> Gate:

@@ -4,8 +4,8 @@ Double entry: a movement takes its amount from one ledger account and puts it in
 sum to zero. Holders' legs add up to what an EMI account has outstanding, and `issued` is the opposite of
 them. A mistake is corrected by a reversal, never by an edit (DESIGN 3.3).
 
-A hold, once there is one, is no movement: it reserves, so it moves `reserved` and posts no leg. Whoever
-settles one lowers `Book.reserved` first, in the same transaction, and then posts the settlement.
+A hold is no movement: it reserves for a payout, moves `reserved`, and posts no leg. Whoever settles one
+releases it first, in the same transaction, and then posts the settlement.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def reversal_of(original: Movement, number: int, reason: str, actor: str, key: s
 class Book(msgspec.Struct, kw_only=True):
     """One EMI account's ledger under its lock, while movements are posted one after the other.
 
-    `holders` has the balance of every holder that the movements name; one not in it holds nothing.
+    `holders` has the balance of every holder that the movements name, and `held` what of it is held for payouts;
+    one not in them has nothing.
     Balances in major units of `currency`; `bank` is what the bank holds.
     """
 
@@ -162,6 +163,7 @@ class Book(msgspec.Struct, kw_only=True):
     reserved: Decimal
     bank: Decimal
     holders: dict[str, Decimal]
+    held: dict[str, Decimal] = {}
 
     def post(self, movement: Movement, poster: Mode) -> Legs:
         """Post one movement and say by which legs; what it does not allow leaves the book as it was.
@@ -175,17 +177,21 @@ class Book(msgspec.Struct, kw_only=True):
         after = EXACT.add(self.ledger, EXACT.multiply(movement.amount, Decimal(legs.issues)))
         if legs.issues > 0:
             self._check_issue(after, poster)
-        held = self.holders.get(movement.from_holder or "", Decimal(0))
-        if movement.from_holder is not None and held < movement.amount:
-            text = f"amount: {movement.from_holder} holds {in_currency(held, self.currency)} against this account"
+        balance = self.holders.get(movement.from_holder or "", Decimal(0))
+        if movement.from_holder is not None and balance < movement.amount:
+            text = f"amount: {movement.from_holder} holds {in_currency(balance, self.currency)} against this account"
             raise RefusedError("insufficient_holder_balance", text, "amount")
+        free = EXACT.subtract(balance, self.held.get(movement.from_holder or "", Decimal(0)))
+        if movement.from_holder is not None and free < movement.amount:
+            text = f"amount: {movement.from_holder} has {in_currency(free, self.currency)} that no payout holds"
+            raise RefusedError("insufficient_available", text, "amount")
         if legs.issues < 0 and after < self.reserved:
             available = in_currency(EXACT.subtract(self.ledger, self.reserved), self.currency)
             text = f"amount: {available} are available; the rest is reserved for payouts in flight"
             raise RefusedError("insufficient_available", text, "amount")
         self.ledger = after
         if movement.from_holder is not None:
-            self.holders[movement.from_holder] = EXACT.subtract(held, movement.amount)
+            self.holders[movement.from_holder] = EXACT.subtract(balance, movement.amount)
         if movement.to_holder is not None:
             before = self.holders.get(movement.to_holder, Decimal(0))
             self.holders[movement.to_holder] = EXACT.add(before, movement.amount)

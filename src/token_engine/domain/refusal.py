@@ -19,3 +19,10 @@ class RefusedError(Exception):
     def __init__(self, code: str, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.refusal = Refusal(code, message, field)
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> RefusedError:
+        """One that carries a refusal as it is, with all that it says."""
+        made = cls(refusal.code, refusal.message, refusal.field)
+        made.refusal = refusal
+        return made

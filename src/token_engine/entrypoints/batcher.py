@@ -1,31 +1,32 @@
 """One transaction for whatever arrived while the last one committed.
 
-Every door of this process hands its deliveries here. Nothing waits for a timer: a lone message is
-committed at once, and under load a batch grows to what arrived during the commit before it.
+Every door of this process hands in here what is one of many: bank messages, holds. Nothing waits for a timer:
+a lone one is committed at once, and under load a batch grows to what arrived during the commit before it.
+What a batch does, and what is counted of it, is its lane's (`lanes.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
 
-from token_engine.domain.receipt import Receipt
-from token_engine.storage.database import Database, pipelined_transaction
+from token_engine.storage.database import Database, Transaction, pipelined_transaction
 from token_engine.telemetry import metrics
 from token_engine.telemetry.logs import logger
-from token_engine.tiers import notification
-from token_engine.tiers.delivery import Delivery
 
 LARGEST_BATCH: Final = 1000
 LARGEST_BATCH_BYTES: Final = 8 * 1024 * 1024
 _ATTEMPTS: Final = 3
 _log = logger()
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 class UnavailableError(Exception):
@@ -36,25 +37,41 @@ class UnforeseenError(Exception):
     """The engine failed on this very message; nothing of it was recorded."""
 
 
-class _Parcel:
-    """Deliveries of one door that get their receipts together."""
+@dataclass(frozen=True, slots=True)
+class Lane(Generic[In, Out]):
+    """One kind of work: what a batch of it does, how large each is in bytes, what a log calls it, and what is
+    counted once a batch is committed. `take` gives what comes back, each at the place of what was handed in.
+    """
 
-    __slots__ = ("deliveries", "receipts")
+    name: str
+    take: Callable[[Transaction, Sequence[In], datetime], Awaitable[list[Out]]]
+    size: Callable[[In], int]
+    named: Callable[[In], dict[str, str]]
+    count: Callable[[Sequence[In], Sequence[Out]], None]
 
-    def __init__(self, deliveries: Sequence[Delivery], receipts: asyncio.Future[list[Receipt | Exception]]) -> None:
-        self.deliveries = deliveries
-        self.receipts = receipts
+
+class _Parcel(Generic[In, Out]):
+    """What one door hands in at once, and waits for together."""
+
+    __slots__ = ("handed_in", "outcomes")
+
+    def __init__(self, handed_in: Sequence[In], outcomes: asyncio.Future[list[Out | Exception]]) -> None:
+        self.handed_in = handed_in
+        self.outcomes = outcomes
 
 
-class Batcher:
-    """Commits deliveries in groups, on a connection of its own."""
+class Batcher(Generic[In, Out]):
+    """Commits what is handed in, in groups, on a connection of its own."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], committed: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], committed: Callable[[], None], lane: Lane[In, Out]
+    ) -> None:
         """`committed` is called after each commit: there may be events to publish."""
         self._database = database
         self._clock = clock
         self._committed = committed
-        self._waiting: deque[_Parcel] = deque()
+        self._lane = lane
+        self._waiting: deque[_Parcel[In, Out]] = deque()
         self._arrived = asyncio.Event()
         self._connection: AsyncConnection[Any] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -62,7 +79,7 @@ class Batcher:
 
     def start(self) -> asyncio.Task[None]:
         """The task, which ends only after `stop`."""
-        self._task = asyncio.create_task(self._run(), name="batcher")
+        self._task = asyncio.create_task(self._run(), name=f"batcher of {self._lane.name}")
         return self._task
 
     async def stop(self) -> None:
@@ -74,17 +91,17 @@ class Batcher:
         if self._connection:
             await self._connection.close()
 
-    async def submit(self, deliveries: Sequence[Delivery]) -> list[Receipt | Exception]:
-        """Receipts after the commit, each at its delivery's place; an exception where there is none.
+    async def submit(self, handed_in: Sequence[In]) -> list[Out | Exception]:
+        """What comes of each after the commit, at its place; an exception where nothing came of it.
 
         The exceptions are UnavailableError and UnforeseenError.
         """
         if self._closing:
-            return [UnavailableError("the engine is stopping") for _ in deliveries]
-        parcel = _Parcel(deliveries, asyncio.get_running_loop().create_future())
+            return [UnavailableError("the engine is stopping") for _ in handed_in]
+        parcel: _Parcel[In, Out] = _Parcel(handed_in, asyncio.get_running_loop().create_future())
         self._waiting.append(parcel)
         self._arrived.set()
-        return await parcel.receipts
+        return await parcel.outcomes
 
     async def _run(self) -> None:
         while True:
@@ -92,41 +109,41 @@ class Batcher:
             self._arrived.clear()
             while self._waiting:
                 parcels = self._next_parcels()
-                batch = [d for p in parcels for d in p.deliveries]
+                batch = [one for p in parcels for one in p.handed_in]
                 outcomes = iter(await self._commit(batch))
                 for parcel in parcels:
-                    receipts = [next(outcomes) for _ in parcel.deliveries]
-                    if not parcel.receipts.cancelled():
-                        parcel.receipts.set_result(receipts)
+                    found = [next(outcomes) for _ in parcel.handed_in]
+                    if not parcel.outcomes.cancelled():
+                        parcel.outcomes.set_result(found)
             if self._closing:
                 return
 
-    def _next_parcels(self) -> list[_Parcel]:
+    def _next_parcels(self) -> list[_Parcel[In, Out]]:
         parcels = [self._waiting.popleft()]
-        count = len(parcels[0].deliveries)
-        size = sum(len(d.raw) for d in parcels[0].deliveries)
+        count = len(parcels[0].handed_in)
+        size = sum(map(self._lane.size, parcels[0].handed_in))
         while self._waiting:
-            following = self._waiting[0].deliveries
+            following = self._waiting[0].handed_in
             count += len(following)
-            size += sum(len(d.raw) for d in following)
+            size += sum(map(self._lane.size, following))
             if count > LARGEST_BATCH or size > LARGEST_BATCH_BYTES:
                 break
             parcels.append(self._waiting.popleft())
         return parcels
 
-    async def _commit(self, batch: Sequence[Delivery]) -> list[Receipt | Exception]:
-        """One transaction; if the engine fails on it, each delivery alone, so that one spoils no other."""
+    async def _commit(self, batch: Sequence[In]) -> list[Out | Exception]:
+        """One transaction; if the engine fails on it, each of it alone, so that one spoils no other."""
         try:
             return list(await self._transaction(batch))
         except UnavailableError as unavailable:
             return [unavailable] * len(batch)
         except Exception as error:
             if len(batch) == 1:
-                _log.exception("The engine failed on a message", digest=batch[0].digest.hex(), source=batch[0].source)
+                _log.exception(f"The engine failed on one of the {self._lane.name}", **self._lane.named(batch[0]))
                 return [UnforeseenError(f"{type(error).__name__}: {error}")]
-        return [outcome for delivery in batch for outcome in await self._commit([delivery])]
+        return [outcome for one in batch for outcome in await self._commit([one])]
 
-    async def _transaction(self, batch: Sequence[Delivery]) -> list[Receipt]:
+    async def _transaction(self, batch: Sequence[In]) -> list[Out]:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return await self._try(batch)
@@ -134,35 +151,18 @@ class Batcher:
                 raise  # an OperationalError by its class, but about a message: trying again cannot help
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 # A lost server, a failover, a deadlock: nothing was committed, or if it was and only the
-                # answer got lost, the second attempt finds every message recorded already.
+                # answer got lost, the second attempt finds every message recorded and every key answered.
                 _log.warning("Database did not answer; trying again", attempt=attempt, error=str(error).strip())
                 await asyncio.sleep(0.1 * attempt)
         raise UnavailableError("the database cannot be reached")
 
-    async def _try(self, batch: Sequence[Delivery]) -> list[Receipt]:
+    async def _try(self, batch: Sequence[In]) -> list[Out]:
         if self._connection is None or self._connection.closed:
             self._connection = await self._database.connect_for_the_road()
-        with metrics.COMMIT_SECONDS.time():
+        with metrics.COMMIT_SECONDS.labels(self._lane.name).time():
             async with pipelined_transaction(self._connection) as tx:
-                receipts = await notification.record(tx, batch, self._clock())
-        metrics.BATCH_SIZE.observe(len(batch))
-        count(batch, receipts)
+                outcomes = await self._lane.take(tx, batch, self._clock())
+        metrics.BATCH_SIZE.labels(self._lane.name).observe(len(batch))
+        self._lane.count(batch, outcomes)
         self._committed()
-        return receipts
-
-
-def count(batch: Sequence[Delivery], receipts: Sequence[Receipt]) -> None:
-    """Add committed receipts to this process's counters."""
-    totals: dict[tuple[str, str], int] = {}
-    checks = {"ok": 0, "mismatch": 0}
-    for delivery, receipt in zip(batch, receipts, strict=True):
-        key = (delivery.door.value, type(receipt).__name__)
-        totals[key] = totals.get(key, 0) + 1
-        if key[1] == "Recorded":
-            for judgement in receipt.judgements:  # type: ignore[union-attr]
-                checks["ok" if judgement.threshold_level == "Ok" else "mismatch"] += 1
-    for (door, name), number in totals.items():
-        metrics.MESSAGES.labels(door, name).inc(number)
-    for status, number in checks.items():
-        if number:
-            metrics.CHECKS.labels("tier1", status).inc(number)
+        return outcomes

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from psycopg import AsyncCursor
+
+from token_engine.storage.columns import Column
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
@@ -17,6 +21,28 @@ class FirstAnswer(NamedTuple):
     payload_digest: bytes
     status: int
     answer: str
+
+
+class Kept(NamedTuple):
+    """A row of idempotency_keys."""
+
+    key: str
+    payload_digest: bytes
+    status: int
+    answer: str
+    at: datetime
+
+
+async def ask_first_answers(tx: Transaction, keys: Collection[str]) -> AsyncCursor[Any]:
+    """As `first_answer` for many, in one round trip; `first_answers_from` reads the answer."""
+    column = Column(keys)
+    await tx.execute(_sql.lock_all, [column])
+    return await tx.execute(_sql.first_answers, [column])
+
+
+async def first_answers_from(cursor: AsyncCursor[Any]) -> dict[str, FirstAnswer]:
+    """The answers of the keys that have one."""
+    return {row[0]: FirstAnswer(*row[1:]) for row in await cursor.fetchall()}
 
 
 async def first_answer(tx: Transaction, key: str) -> FirstAnswer | None:

@@ -72,8 +72,9 @@ async def books(tx: Transaction, named: Iterable[tuple[UUID, str | None]]) -> di
     }  # fmt: skip
     holders = [(account, holder) for account, holder in pairs if holder is not None]
     columns = [Column(values) for values in _columns(holders, 2)]
-    for account, holder, balance in await (await tx.execute(_sql.holders, columns)).fetchall():
+    for account, holder, balance, reserved in await (await tx.execute(_sql.holders, columns)).fetchall():
         found[account].book.holders[holder] = balance
+        found[account].book.held[holder] = reserved
     return found
 
 

@@ -10,7 +10,7 @@ SELECT id, account_number, currency, ledger_mode, closed_at IS NOT NULL, ledger_
 FROM emi_accounts WHERE id = ANY (%s::uuid[])
 
 -- name: holders
-SELECT h.account_id, h.holder, h.balance
+SELECT h.account_id, h.holder, h.balance, h.reserved
 FROM unnest(%s::uuid[], %s::varchar[]) AS k (account_id, holder)
 JOIN ledger_holders h ON h.account_id = k.account_id AND h.holder = k.holder
 

@@ -26,15 +26,23 @@ MESSAGES = Counter(
     registry=registry,
 )
 BATCH_SIZE = Histogram(
-    "token_engine_batch_messages",
-    "Messages recorded in one transaction.",
+    "token_engine_batch_size",
+    "Messages recorded, or holds answered, in one transaction.",
+    ["work"],
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
     registry=registry,
 )
 COMMIT_SECONDS = Histogram(
     "token_engine_commit_seconds",
     "Time from taking a batch to its commit.",
+    ["work"],
     buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    registry=registry,
+)
+HOLDS = Counter(
+    "token_engine_payout_holds",
+    "Requests to hold tokens for a payout, by what was answered: held, refused, or repeated.",
+    ["answer"],
     registry=registry,
 )
 EVENTS = Counter("token_engine_events_published", "Events handed to JetStream.", registry=registry)
@@ -46,12 +54,13 @@ for _tier in ("tier1", "tier2", "tier3"):
 
 def exposition(
     discrepancies: Mapping[str, int], breakers: Mapping[str, bool], under_way: Mapping[str, int], unpublished: int,
-    rejected: int, *, oldest_seconds: Mapping[str, float],
+    rejected: int, *, oldest_seconds: Mapping[str, float], payouts: Mapping[str, int],
 ) -> bytes:  # fmt: skip
     """The scrape: this process's counters, and the state as the database has it.
 
     `discrepancies` counts open ones by severity and `oldest_seconds` is the age of the oldest, `breakers` says
-    by account id whether it is open, `under_way` counts what people are about: 'override' and 'closing'.
+    by account id whether it is open, `under_way` counts what people are about: 'override' and 'closing'. `payouts`
+    counts those under way: 'held' and 'sent'.
     """
     lines = [
         "# HELP token_engine_reconciliation_discrepancies Open discrepancies by severity.",
@@ -76,6 +85,8 @@ def exposition(
         for account, active in breakers.items()
     ]
     for name, help_text, value in (
+        ("payouts_held", "Payouts that hold tokens and were not sent yet.", payouts["held"]),
+        ("payouts_sent", "Payouts that were sent and the bank has not booked yet.", payouts["sent"]),
         ("circuit_breaker_overrides_in_force", "Open breakers that are overridden.", under_way.get("override", 0)),
         ("circuit_breaker_closings_pending", "Closings that wait for approval.", under_way.get("closing", 0)),
         ("outbox_events", "Events written and not yet handed to JetStream.", unpublished),

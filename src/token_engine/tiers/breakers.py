@@ -16,13 +16,13 @@ from token_engine.domain.account import Account
 from token_engine.domain.backing import policy_for
 from token_engine.domain.breaker import Breaker, Phase, phase_of
 from token_engine.domain.closing import BankWord, Closing, ClosingState
-from token_engine.domain.gate import Facts, Gate, mint_gate, payout_gate
+from token_engine.domain.gate import Gate, mint_gate, payout_gate
 from token_engine.domain.override import Override, OverrideState
 from token_engine.domain.person import ENGINE, check_actor, check_reason
 from token_engine.domain.receipt import Judgement
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.domain.standing import Standing
-from token_engine.storage import breakers, positions
+from token_engine.storage import breakers, payouts, positions
 from token_engine.storage.database import Database, Transaction
 from token_engine.tiers import accounts, events
 from token_engine.tiers.changes import Changes
@@ -233,12 +233,7 @@ async def gate(tx: Transaction, name: str, now: datetime) -> dict[str, Any] | De
     key = UUID(view["id"])
     word = await breakers.bank_word(tx, key)
     closing, override = await _under_way(tx, key, word, now)
-    policies = await positions.all_policies(tx)
-    facts = Facts(
-        breaker=Breaker(view["circuit_breaker"]), level=word.level, evidence_at=word.at, closed_at=view["closed_at"],
-        policy=policy_for(policies, key, view["currency"]),
-        override_until=override.expires_at if override and override.state is OverrideState.IN_FORCE else None,
-    )  # fmt: skip
+    facts = (await payouts.payer(tx, key)).facts
     return {
         "account_id": view["id"],
         "account_number": view["account_number"],

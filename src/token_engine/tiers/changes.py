@@ -111,6 +111,11 @@ class Changes:
         taken, self._events = self._events, []
         return taken
 
+    def take_audit(self) -> list[AuditRow]:
+        """The audit rows so far, for a caller that writes them itself."""
+        taken, self._audit = self._audit, []
+        return taken
+
     async def write(self, tx: Transaction, settled: Sequence[Settled] = (), entries: Sequence[EntryRow] = ()) -> None:
         """Send all that was collected, with messages and entries that it came of."""
         standings = list(self._standings.values())

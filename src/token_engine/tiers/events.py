@@ -17,6 +17,7 @@ from token_engine.domain.funding import Funding, FundingState
 from token_engine.domain.ledger import Movement
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.override import Override, OverrideState
+from token_engine.domain.payout import Payout, PayoutState
 from token_engine.storage.positions import EventRow
 
 MESSAGE_REJECTED: Final = "reconciliation.message.rejected"
@@ -68,6 +69,11 @@ RECEIPT_ALLOCATED: Final = "reconciliation.receipt.allocated"
 RECEIPT_RETURNED: Final = "reconciliation.receipt.returned"
 RECEIPT_DEBITED: Final = "reconciliation.receipt.debited"
 """A person said which of the bank's debits took a returned receipt."""
+
+PAYOUT: Final[dict[PayoutState, str]] = {
+    state: f"reconciliation.payout.{state.lower()}" for state in PayoutState
+}  # fmt: skip
+"""The subject that announces each state of a payout."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -152,6 +158,30 @@ def funding(of: Funding, account: Account) -> dict[str, Any]:
         "announced_by": of.announced_by,
         "announced_at": of.announced_at,
         "expires_at": of.expires_at,
+    }
+
+
+def payout(of: Payout, number: str, currency: str) -> dict[str, Any]:
+    """What answers and events say of a payout; its amount is a decimal string. `number` is its account's."""
+    return {
+        "id": of.id,
+        "account_id": of.account_id,
+        "account_number": number,
+        "currency": currency,
+        "token": f"x{currency}",
+        "amount": in_currency(of.amount, currency),
+        "holder": of.holder,
+        "beneficiary": of.beneficiary,
+        "end_to_end_id": of.end_to_end_id,
+        "state": of.state,
+        "requested_by": of.requested_by,
+        "requested_at": of.requested_at,
+        "expires_at": of.expires_at,
+        "sent_by": of.sent_by,
+        "sent_at": of.sent_at,
+        "settled_by": of.settled_by,
+        "settled_at": of.settled_at,
+        "settled_reason": of.settled_reason,
     }
 
 

@@ -18,13 +18,17 @@ _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _canonical: Final = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 
 _NOT_FOUND: Final = frozenset(
-    {"unknown_account", "unknown_movement", "unknown_funding", "unknown_receipt", "unknown_debit"}
-)
+    {
+        "unknown_account", "unknown_movement", "unknown_funding", "unknown_receipt", "unknown_debit", "unknown_payout",
+    }
+)  # fmt: skip
 _CONFLICT: Final = frozenset(
     {
         "idempotency_conflict", "account_closed", "wrong_ledger_mode", "breaker_open", "no_fresh_evidence",
         "not_backed", "insufficient_holder_balance", "insufficient_available", "already_reversed", "not_reversible",
         "funding_exists", "funding_settled", "receipt_settled", "not_excess", "reference_taken",
+        "breaker_suspended", "duplicate_end_to_end_id", "payout_not_rejected", "payout_sent", "payout_settled",
+        "payout_cancelled", "payout_expired", "payout_returned",
     }
 )  # fmt: skip
 """The request is sound, but not as things stand."""
@@ -47,9 +51,9 @@ def status_of(refusal: Refusal) -> int:
 
 async def once(
     tx: Transaction, key: str, operation: str, payload: msgspec.Struct, now: datetime,
-    do: Callable[[], Awaitable[dict[str, Any]]],
+    do: Callable[[], Awaitable[dict[str, Any]]], status: int = 201,
 ) -> Answer:  # fmt: skip
-    """Do it and keep the answer in the same transaction, or give the answer that was kept.
+    """Do it and keep the answer in the same transaction, or give the answer that was kept. `status` is of success.
 
     A refusal is an answer too: a second copy of a request that was refused, still on its way when its sender
     has found another solution, must not move money when it arrives. So `do` raises RefusedError before it
@@ -58,17 +62,31 @@ async def once(
     digest = payload_digest(operation, payload)
     first = await idempotency.first_answer(tx, key)
     if first is not None:
-        if first.payload_digest == digest:
-            return Answer(first.status, first.answer, again=True)
-        text = "Idempotency-Key: was used for another request; nothing was done"
-        refusal = Refusal("idempotency_conflict", text, "Idempotency-Key")
-        return Answer(status_of(refusal), _encode(refusal).decode(), again=False)
+        return repeated(first, digest)
     try:
-        status, content = 201, _encode(await do()).decode()
-    except RefusedError as refused:
-        status, content = status_of(refused.refusal), _encode(refused.refusal).decode()
-    await idempotency.keep(tx, key, FirstAnswer(digest, status, content), now)
-    return Answer(status, content, again=False)
+        answer = done(await do(), status)
+    except RefusedError as wrong:
+        answer = refused(wrong.refusal)
+    await idempotency.keep(tx, key, FirstAnswer(digest, answer.status, answer.content), now)
+    return answer
+
+
+def repeated(first: FirstAnswer, digest: bytes) -> Answer:
+    """The first answer again, where the same was asked; else the refusal of another request under its key."""
+    if first.payload_digest == digest:
+        return Answer(first.status, first.answer, again=True)
+    text = "Idempotency-Key: was used for another request; nothing was done"
+    return refused(Refusal("idempotency_conflict", text, "Idempotency-Key"))
+
+
+def done(content: Any, status: int = 201) -> Answer:
+    """The first answer of what was done."""
+    return Answer(status, _encode(content).decode(), again=False)
+
+
+def refused(refusal: Refusal) -> Answer:
+    """The first answer of what was refused."""
+    return Answer(status_of(refusal), _encode(refusal).decode(), again=False)
 
 
 def payload_digest(operation: str, payload: msgspec.Struct) -> bytes:

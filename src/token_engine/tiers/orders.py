@@ -188,7 +188,12 @@ def _external(m: ExternalMovement, actor: str, account_id: UUID, originals: Mapp
 
 async def find_account(tx: Transaction, name: str, currency: str | None = None) -> UUID:
     """The account of an id or number. Raises RefusedError: none is known, or several and no currency to choose."""
-    ids: Sequence[UUID] = await ledger.accounts_named(tx, as_account_id(name), account_number(name), currency)
+    ids = await ledger.accounts_named(tx, as_account_id(name), account_number(name), currency)
+    return only_account(ids, name, currency)
+
+
+def only_account(ids: Sequence[UUID], name: str, currency: str | None) -> UUID:
+    """The one account that is meant by a name, of those that have it. Raises RefusedError as `find_account` does."""
     if len(ids) == 1:
         return ids[0]
     if ids:

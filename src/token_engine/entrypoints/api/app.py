@@ -18,9 +18,9 @@ from token_engine.entrypoints.api import (
     discrepancies,
     envelope,
     fundings,
-    hot,
     intake,
     ledger,
+    payouts,
     questions,
     receipts,
 )
@@ -95,13 +95,14 @@ def build(rooms: Rooms) -> FastAPI:
     breaker.add(app, rooms)
     fundings.add(app, rooms)
     receipts.add(app, rooms)
+    payouts.add(app, rooms)
     _evidence(app, rooms)
     _errors(app)
     return app
 
 
 def _tiers(app: FastAPI, rooms: Rooms) -> None:
-    @app.post(hot.PATH, tags=["tier 1"], status_code=201, openapi_extra=_CAMT054_BODY)
+    @app.post(intake.CAMT054, tags=["tier 1"], status_code=201, openapi_extra=_CAMT054_BODY)
     async def camt054(request: Request) -> Response:
         """Record a bank's notification. Answers after the commit: 201 recorded, 200 recorded already,
         422 kept as rejected with the reason.

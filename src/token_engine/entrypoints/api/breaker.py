@@ -46,12 +46,6 @@ def add(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _questions(app: FastAPI, rooms: Rooms) -> None:
-    @app.get(f"{_ACCOUNT}/gate", tags=["circuit breaker"])
-    async def gate(account_id: str) -> Response:
-        """May this account pay out, may it mint, right now; and if not, why not."""
-        async with rooms.database.transaction() as tx:
-            return _answer(await breakers.gate(tx, account_id, rooms.clock()))
-
     @app.get(_BREAKER, tags=["circuit breaker"])
     async def show(account_id: str) -> Response:
         """The breaker: since when and why it is open, what is being done about it, its latest steps."""

@@ -1,23 +1,28 @@
-"""The one path that is called thousands of times a second, taken before the framework sees it.
+"""The paths that are called thousands of times a second, taken before the framework sees them.
 
 FastAPI's routing and middleware take more processor time a request than reading it and answering it do.
-FastAPI still describes the path in /docs and answers everything else, with the same function behind it.
+FastAPI still describes these paths in /docs and answers everything else, with the same functions behind them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from token_engine.domain.refusal import Refusal
-from token_engine.entrypoints.api import envelope, intake
+from token_engine.entrypoints.api import envelope, intake, payouts
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.telemetry.logs import logger
 
-PATH: Final = "/api/v1/reconciliation/camt054"
+POSTS: Final[dict[str, Callable[[Request, Rooms], Awaitable[Response]]]] = {
+    intake.CAMT054: intake.camt054,
+    payouts.PATH: payouts.hold,
+}
 _log = logger()
 
 
@@ -25,11 +30,12 @@ def in_front_of(app: FastAPI, rooms: Rooms) -> ASGIApp:
     """The application to serve."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+        answer = POSTS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if answer is None:
             await app(scope, receive, send)
             return
         try:
-            response = await intake.camt054(Request(scope, receive), rooms)
+            response = await answer(Request(scope, receive), rooms)
         except ClientDisconnect:  # nothing was handed in, and nobody is there to answer
             return
         except Exception as error:

@@ -18,6 +18,7 @@ from token_engine.entrypoints.batcher import UnavailableError
 from token_engine.tiers.delivery import Delivery, Door, delivery
 from token_engine.tiers.intake import LARGEST_BODY, deliveries
 
+CAMT054: Final = "/api/v1/reconciliation/camt054"
 _KEPT_OF_TOO_LARGE: Final = 64 * 1024
 _LARGEST_SMALL_BODY: Final = 64 * 1024
 
@@ -60,8 +61,7 @@ async def small_body(request: Request, largest: int = _LARGEST_SMALL_BODY) -> by
 def _answer(outcomes: Sequence[Receipt | Exception]) -> Response:
     for outcome in outcomes:
         if isinstance(outcome, Exception):
-            code = "unavailable" if isinstance(outcome, UnavailableError) else "unforeseen"
-            return envelope.error(503, Refusal(code, f"nothing was recorded, send it again: {outcome}"))
+            return not_done(outcome)
     receipts = [o for o in outcomes if not isinstance(o, Exception)]
     rejected = [r for r in receipts if isinstance(r, Rejected)]
     if len(receipts) == 1:
@@ -75,6 +75,12 @@ def _answer(outcomes: Sequence[Receipt | Exception]) -> Response:
         )
         return envelope.error(422, refusal, **content)
     return envelope.ok(content, 201 if any(isinstance(r, Recorded) for r in receipts) else 200)
+
+
+def not_done(wrong: Exception) -> Response:
+    """What the batcher could not commit: nothing is lost by sending it again."""
+    code = "unavailable" if isinstance(wrong, UnavailableError) else "unforeseen"
+    return envelope.error(503, Refusal(code, f"nothing was recorded, send it again: {wrong}"))
 
 
 def _answer_one(receipt: Receipt) -> Response:

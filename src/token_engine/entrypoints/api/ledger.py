@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from token_engine.domain.gate import GateShut
 from token_engine.domain.money import CURRENCIES, in_currency
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.entrypoints.api import envelope, intake
@@ -23,23 +24,30 @@ from token_engine.tiers.once import Answer, once, status_of
 from token_engine.tiers.orders import LARGEST_BODY, Reversal, undo
 from token_engine.tiers.reading import Order, read_order
 
-_decode_refusal: Final = msgspec.json.Decoder(Refusal).decode
+_decode_refusal: Final = msgspec.json.Decoder(GateShut).decode
 _LARGEST_NUMBER: Final = 2**63
 
 
 async def change(
     rooms: Rooms, request: Request, key: str, operation: str, order: type[Order],
-    do: Callable[[Transaction, Order, str, datetime], Awaitable[dict[str, Any]]],
+    do: Callable[[Transaction, Order, str, datetime], Awaitable[dict[str, Any]]], status: int = 201,
 ) -> Response:  # fmt: skip
     """Do what the body asks, once for its key. Answers after the commit."""
-    try:
-        wanted = read_order(await intake.small_body(request, LARGEST_BODY), order)
-    except RefusedError as wrong:
-        return envelope.error(413 if wrong.refusal.code == "too_large" else 422, wrong.refusal)
+    wanted = await read(request, order)
+    if isinstance(wanted, Response):
+        return wanted
     now = rooms.clock()
     async with rooms.database.transaction() as tx:
-        answer = await once(tx, key, operation, wanted, now, lambda: do(tx, wanted, key, now))
-    return _answered(answer)
+        answer = await once(tx, key, operation, wanted, now, lambda: do(tx, wanted, key, now), status)
+    return answered(answer)
+
+
+async def read(request: Request, order: type[Order]) -> Order | Response:
+    """What the body asks, or the answer to one that cannot be read."""
+    try:
+        return read_order(await intake.small_body(request, LARGEST_BODY), order)
+    except RefusedError as wrong:
+        return envelope.error(413 if wrong.refusal.code == "too_large" else 422, wrong.refusal)
 
 
 async def reversal(rooms: Rooms, request: Request, key: str, number: int) -> Response:
@@ -53,11 +61,13 @@ async def reversal(rooms: Rooms, request: Request, key: str, number: int) -> Res
     return await change(rooms, request, key, f"reversal of {number}", Reversal, do)
 
 
-def _answered(answer: Answer) -> Response:
+def answered(answer: Answer) -> Response:
+    """What was answered first; a repetition says that it is one."""
     if answer.status < 400:
         response = envelope.ok(msgspec.Raw(answer.content.encode()), answer.status)
     else:
-        response = envelope.error(answer.status, _decode_refusal(answer.content))
+        refusal = _decode_refusal(answer.content)
+        response = envelope.error(answer.status, refusal, reasons=refusal.reasons or None)
     if answer.again:
         response.headers["Idempotent-Replayed"] = "true"
     return response

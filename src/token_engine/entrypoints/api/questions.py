@@ -16,6 +16,7 @@ from token_engine.storage import accounts as stored_accounts
 from token_engine.storage import breakers as stored_breakers
 from token_engine.storage import discrepancies as stored_discrepancies
 from token_engine.storage import messages as stored_messages
+from token_engine.storage import payouts as stored_payouts
 from token_engine.telemetry import metrics
 from token_engine.tiers import accounts, intraday
 
@@ -41,10 +42,13 @@ async def scrape(rooms: Rooms) -> Response:
         oldest = await stored_discrepancies.oldest_by_severity(tx)
         breakers = await stored_accounts.breakers(tx)
         under_way = Counter(act.act for act in await stored_breakers.under_way(tx, rooms.clock()))
+        payouts = await stored_payouts.under_way(tx)
         unpublished, rejected = await stored_accounts.backlog(tx)
     now = rooms.clock()
     ages = {severity: (now - opened_at).total_seconds() for severity, opened_at in oldest.items()}
-    text = metrics.exposition(discrepancies, breakers, under_way, unpublished, rejected, oldest_seconds=ages)
+    text = metrics.exposition(
+        discrepancies, breakers, under_way, unpublished, rejected, oldest_seconds=ages, payouts=payouts
+    )  # fmt: skip
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -32,7 +32,9 @@ Counted here and not by JetStream, which also counts what an outage or a restart
 class Consumer(Pull):
     """Feeds one stream's notifications to the batcher."""
 
-    def __init__(self, client: Client, stream: str, batcher: Batcher, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, client: Client, stream: str, batcher: Batcher[Delivery, Receipt], clock: Callable[[], datetime]
+    ) -> None:
         super().__init__(client, stream, CONSUMER, LARGEST_BATCH, _AHEAD)
         self._batcher = batcher
         self._clock = clock

@@ -1,0 +1,57 @@
+"""The kinds of work that are committed in batches, and what is counted of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from token_engine.domain.receipt import Receipt
+from token_engine.entrypoints.batcher import Lane
+from token_engine.telemetry import metrics
+from token_engine.tiers import notification, payouts
+from token_engine.tiers.delivery import Delivery
+from token_engine.tiers.once import Answer
+from token_engine.tiers.payouts import Hold
+
+_HOLD_BYTES: Final = 2048  # at most, roughly, of what is kept of one: their number limits a batch first
+
+
+def _count_receipts(batch: Sequence[Delivery], receipts: Sequence[Receipt]) -> None:
+    totals: dict[tuple[str, str], int] = {}
+    checks = {"ok": 0, "mismatch": 0}
+    for delivery, receipt in zip(batch, receipts, strict=True):
+        key = (delivery.door.value, type(receipt).__name__)
+        totals[key] = totals.get(key, 0) + 1
+        if key[1] == "Recorded":
+            for judgement in receipt.judgements:  # type: ignore[union-attr]
+                checks["ok" if judgement.threshold_level == "Ok" else "mismatch"] += 1
+    for (door, name), number in totals.items():
+        metrics.MESSAGES.labels(door, name).inc(number)
+    for status, number in checks.items():
+        if number:
+            metrics.CHECKS.labels("tier1", status).inc(number)
+
+
+def _count_answers(_: Sequence[Hold], answers: Sequence[Answer]) -> None:
+    for answer in answers:
+        word = "held" if answer.status < 400 else "refused"
+        metrics.HOLDS.labels("repeated" if answer.again else word).inc()
+
+
+MESSAGES: Final[Lane[Delivery, Receipt]] = Lane(
+    name="messages",
+    take=notification.record,
+    size=lambda delivery: len(delivery.raw),
+    named=lambda delivery: {"digest": delivery.digest.hex(), "source": delivery.source},
+    count=_count_receipts,
+)
+"""Bank messages, each with its receipt (Tier 1)."""
+
+HOLDS: Final[Lane[Hold, Answer]] = Lane(
+    name="holds",
+    take=payouts.hold,
+    size=lambda _: _HOLD_BYTES,
+    named=lambda request: {"key": request.key, "payout": str(request.payout_id)},
+    count=_count_answers,
+)
+"""Requests to hold tokens for payouts, each with its answer."""
