@@ -149,6 +149,26 @@ TOUR: list[tuple[list[Answer], tuple[str, ...], Callable[[Reader, str], None] | 
         (),
         closed_again,
     ),
+    (
+        [
+            Answer(201, {"threshold_level": "Ok"}),
+            Answer(200, {}),
+            Answer(201, {"state": "MET", "minted.amount": "50.00", "minted.to_holder": "BANKAEAD"}),
+            Answer(200, {"state": "MET", "entry.amount": "50.00", "movement.kind": "mint"}),
+        ],
+        ("a funding is `EXPECTED`",),
+        None,
+    ),
+    (
+        [
+            Answer(200, {}),
+            Answer(201, {"state": "HELD", "amount": "20.00", "holder": "BANKAEAD"}),
+            Answer(200, {"state": "SENT"}),
+            Answer(200, {"state": "SENT"}),
+        ],
+        (),
+        None,
+    ),
 ]  # fmt: skip
 
 
