@@ -273,7 +273,7 @@ def test_check_finds_a_ledger_balance_that_its_movements_do_not_make(engine: Eng
 
 def test_check_finds_what_is_reserved_and_no_payout_holds(engine: Engine) -> None:
     engine.create_account("RESERVED", ledger_balance="7", bank_balance="7")
-    guards = {"emi_accounts": "emi_accounts_reserved_by_payouts", "ledger_holders": "ledger_holders_by_postings"}
+    guards = {"emi_accounts": "emi_accounts_reserved_by_payouts", "ledger_holders": "ledger_holders_by_movements"}
 
     def tamper(of_account: int, of_holder: int) -> None:
         """As one who owns the tables might, and turns off what guards them."""
