@@ -126,12 +126,17 @@ async def expire(database: Database, now: datetime) -> int:
         keys = await fundings.accounts_due(tx, now)
     for key in keys:
         async with database.transaction() as tx:
-            [account] = await positions.lock_ids(tx, [key])
-            changes = Changes(now)
-            for funding in await fundings.due(tx, key, now):
-                await _settle(tx, changes, account, funding, FundingState.EXPIRED, ENGINE, "its time is over", now)
-            await changes.write(tx)
+            await end(tx, key, now)
     return len(keys)
+
+
+async def end(tx: Transaction, account_id: UUID, now: datetime) -> None:
+    """Do what `expire` does to the fundings of one account."""
+    [account] = await positions.lock_ids(tx, [account_id])
+    changes = Changes(now)
+    for funding in await fundings.due(tx, account_id, now):
+        await _settle(tx, changes, account, funding, FundingState.EXPIRED, ENGINE, "its time is over", now)
+    await changes.write(tx)
 
 
 async def meet(
