@@ -29,30 +29,33 @@ class Answer:
 
 
 class Reader:
-    """A person with the README before him: a shell, and the last `id` he was told."""
+    """A person with the README before him: a shell, and the last `id` and receipt he was told of."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._settings: list[str] = []
-        self._last_id = ""
+        self._last_id = self._last_entry = ""
 
     def runs(self, statement: str) -> tuple[int, dict[str, Any]] | None:
         """The status and `data` (or `error`) of a `curl` command; None for a statement that is none.
 
-        The command is verbatim but for ID, which stands for what the answer before it named. That it reaches a
-        test's engine on another port is curl's own doing.
+        The command is verbatim but for ID and ENTRY, which stand for what an answer before it named. That it reaches
+        a test's engine on another port is curl's own doing.
         """
         if "curl" not in statement:
             self._settings.append(statement)
             return None
         there = f"--connect-to localhost:8080:127.0.0.1:{self.engine.port}"
         curl = f"""curl() {{ command curl --silent --show-error {there} --write-out '\\n%{{http_code}}' "$@"; }}"""
-        script = "\n".join([curl, *self._settings, re.sub(r"\bID\b", self._last_id, statement)])
+        named = re.sub(r"/ENTRY\b", f"/{self._last_entry}", re.sub(r"/ID\b", f"/{self._last_id}", statement))
+        script = "\n".join([curl, *self._settings, named])
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=60)
         body, _, status = done.stdout.rpartition("\n")
         said = json.loads(body)
         data: dict[str, Any] = said["data"] if said["success"] else said["error"]
-        self._last_id = str(data.get("id", ""))
+        self._last_id = str(data.get("id", self._last_id))
+        if receipts := data.get("receipts"):
+            self._last_entry = str(receipts[0]["entry_id"])
         return int(status), data
 
     def sends(self, change: dict[str, str]) -> tuple[int, dict[str, Any]]:
@@ -117,6 +120,16 @@ def closed_again(reader: Reader, _: str) -> None:
     assert reader.engine.account("AE070331234567890123456")["circuit_breaker"] == "closed"
 
 
+def keys_are_answered_once(reader: Reader, _: str) -> None:
+    [transfer] = [s for block, _ in blocks() for s in statements(block) if "/transfers" in s]
+    assert (reader.runs(transfer) or (0,))[0] == 201
+    refused = reader.runs(transfer.replace("1500.00", "1501.00"))
+    assert refused is not None
+    assert (refused[0], refused[1]["code"]) == (409, "idempotency_conflict")
+    holders = reader.engine.get(f"{V1}/supply/xAED/holders")["holders"]
+    assert {"holder": "wallet-7", "balance": "1500.00"} in holders
+
+
 async def announced(engine: Engine, subject: str, message_id: str) -> None:
     async with bus(engine.nats_url) as listener:
 
@@ -150,23 +163,47 @@ TOUR: list[tuple[list[Answer], tuple[str, ...], Callable[[Reader, str], None] | 
         closed_again,
     ),
     (
-        [
-            Answer(201, {"threshold_level": "Ok"}),
-            Answer(200, {}),
-            Answer(201, {"state": "MET", "minted.amount": "50.00", "minted.to_holder": "BANKAEAD"}),
-            Answer(200, {"state": "MET", "entry.amount": "50.00", "movement.kind": "mint"}),
-        ],
-        ("a funding is `EXPECTED`",),
+        [Answer(201, {"verdict": "Unknown", "ledger_balance": "0.00"}), Answer(201, {"state": "EXPECTED"})],
+        ("the funding is `EXPECTED`", "the funding is `MET`"),
         None,
     ),
     (
         [
-            Answer(200, {}),
-            Answer(201, {"state": "HELD", "amount": "20.00", "holder": "BANKAEAD"}),
-            Answer(200, {"state": "SENT"}),
-            Answer(200, {"state": "SENT"}),
+            Answer(201, {"threshold_level": "Ok", "ledger_balance": "5000.00", "bank_balance": "5000.00"}),
+            Answer(200, {"state": "MET", "entry.amount": "5000.00", "movement.kind": "mint"}),
+            Answer(201, {"kind": "transfer", "to_holder": "wallet-7"}),
         ],
-        (),
+        ("nothing is done twice; another request under the same key is refused (`409`)",),
+        keys_are_answered_once,
+    ),
+    (
+        [
+            Answer(200, {"may_pay_out": "1500.00", "may_mint": "0.00"}),
+            Answer(201, {"state": "HELD", "amount": "1200.00"}),
+            Answer(200, {"state": "SENT", "sent_by": "bob"}),
+            Answer(201, {"threshold_level": "Ok", "ledger_balance": "3800.00", "bank_balance": "3800.00"}),
+            Answer(200, {"state": "SETTLED"}),
+        ],
+        ("released the hold in its own transaction: `SETTLED`", "and it is `RETURNED`"),
+        None,
+    ),
+    (
+        [
+            Answer(201, {"threshold_level": "Ok", "ledger_balance": "5000.00", "bank_balance": "5000.00"}),
+            Answer(200, {"state": "RETURNED"}),
+            Answer(200, {"movements.0.kind": "mint", "movements.1.kind": "payout_settlement"}),
+        ],
+        ("excess, here `Minor`",),
+        None,
+    ),
+    (
+        [
+            Answer(201, {"threshold_level": "Minor", "difference": "2.00"}),
+            Answer(200, {"receipts.0.state": "UNALLOCATED", "receipts.0.amount": "2.00"}),
+            Answer(201, {"state": "ALLOCATED"}),
+            Answer(200, {"verdict": "Ok", "ledger_balance": "5002.00", "bank_reported_balance": "5002.00"}),
+        ],
+        ("`Ok` again, with 5,002.00 on both sides.",),
         None,
     ),
 ]  # fmt: skip
@@ -194,5 +231,5 @@ def test_the_commands_of_the_readme_are_answered_as_it_says(demo: Engine) -> Non
 
 def member(data: Any, path: str) -> Any:
     for name in path.split("."):
-        data = data[name]
+        data = data[int(name)] if isinstance(data, list) else data[name]
     return data
