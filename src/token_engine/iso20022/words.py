@@ -41,6 +41,26 @@ def account_number(text: str) -> str:
     return compact if _IBAN.fullmatch(compact) else word
 
 
+def is_iban(word: str) -> bool:
+    """Whether an account number without blanks is an IBAN with right check digits (ISO 13616, ISO 7064)."""
+    return _IBAN.fullmatch(word) is not None and _mod_97(word) == 1
+
+
+_CREDITOR_REFERENCE: Final = re.compile(r"RF[0-9]{2}[A-Z0-9]{1,21}")
+
+
+def is_creditor_reference(text: str) -> bool:
+    """Whether a text is a creditor reference, RF and right check digits, and nothing else (ISO 11649)."""
+    if text[:2].upper() != "RF":
+        return False
+    word = "".join(text.split()).upper()
+    return _CREDITOR_REFERENCE.fullmatch(word) is not None and _mod_97(word) == 1
+
+
+def _mod_97(word: str) -> int:
+    return int("".join(str(int(c, 36)) for c in word[4:] + word[:4])) % 97
+
+
 _DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:T[0-9:.,]{1,20})?(?:Z|[+-]\d{2}(?::?\d{2})?)?", re.ASCII)
 
 
