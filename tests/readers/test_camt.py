@@ -245,6 +245,25 @@ def test_balances() -> None:
     assert (own.code, own.signed, own.as_of) == ("OURS", Decimal("0.50"), None)
 
 
+def test_balances_of_a_page_and_of_days_to_come_are_told_apart() -> None:
+    page = balance("<Cd>CLBD</Cd></CdOrPrtry><SubTp><Cd>INTM</Cd></SubTp><CdOrPrtry>", "90.00").replace(
+        "<CdOrPrtry></CdOrPrtry>", ""
+    )
+    other = balance("<Cd>CLBD</Cd></CdOrPrtry><SubTp><Prtry>INTM</Prtry></SubTp><CdOrPrtry>", "90.00").replace(
+        "<CdOrPrtry></CdOrPrtry>", ""
+    )
+    forward = balance("<Cd>FWAV</Cd>", "1.00", "<CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2025-11-20</Dt></Dt>")
+    dollars = balance("<Cd>CLAV</Cd>", "2.00").replace("AED", "USD")
+    head = ACCOUNT + page + other + forward + dollars
+    got = read_heading(camt(kind="camt.053", head=head)).balances
+    assert [(b.code, b.interim, b.as_of, b.currency) for b in got] == [
+        ("CLBD", True, None, "AED"),
+        ("CLBD", False, None, "AED"),
+        ("FWAV", False, date(2025, 11, 20), "AED"),
+        ("CLAV", False, None, "USD"),
+    ]
+
+
 def test_a_balance_that_includes_a_credit_line_says_so() -> None:
     line = '<Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp>{}<Amt Ccy="AED">1</Amt></Bal>'
     lines = "<CdtLine><Incl>false</Incl></CdtLine><CdtLine><Incl>true</Incl></CdtLine>"
