@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from readers.messages import LINE, mt940, read_entry
 from token_engine.domain.entry import CreditDebit
-from token_engine.iso20022.mt_details import ID_LENGTH, NAME_LENGTH, REMITTANCE_LENGTH, details
+from token_engine.iso20022.mt_details import details
+from token_engine.iso20022.words import ID_LENGTH, NAME_LENGTH, REMITTANCE_LENGTH
 
 CRDT, DBIT = CreditDebit.CRDT, CreditDebit.DBIT
 GERMAN = [
@@ -29,6 +30,10 @@ def test_german_subfields() -> None:
 @pytest.mark.parametrize("separator", list(">@<~^|"))
 def test_other_banks_part_subfields_with_other_signs(separator: str) -> None:
     assert details([line.replace("?", separator) for line in GERMAN], CRDT) == details(GERMAN, CRDT)
+
+
+def test_a_blank_before_the_code_makes_no_difference() -> None:
+    assert details([" " + GERMAN[0], *GERMAN[1:]], CRDT) == details(GERMAN, CRDT)
 
 
 def test_an_id_goes_on_in_the_next_subfield_only_if_its_own_is_full() -> None:

@@ -12,7 +12,7 @@ from token_engine.domain.entry import CreditDebit, Entry, EntryStatus
 from token_engine.domain.money import EXACT
 from token_engine.domain.notification import Ending, Heading, MessageKind, StatedBalance
 from token_engine.domain.refusal import RefusedError
-from token_engine.iso20022.mt_details import NAME_LENGTH, Details, details
+from token_engine.iso20022.mt_details import Details, details
 from token_engine.iso20022.mt_fields import END, MONEY, Field, fields
 from token_engine.iso20022.mt_heading import (
     BALANCES,
@@ -28,7 +28,7 @@ from token_engine.iso20022.mt_heading import (
 from token_engine.iso20022.mt_line import StatementLine, statement_line
 from token_engine.iso20022.mt_values import short_date
 from token_engine.iso20022.utf8 import Utf8Stream
-from token_engine.iso20022.words import REFERENCE_LENGTH, account_number, is_iban, reference
+from token_engine.iso20022.words import NAME_LENGTH, REFERENCE_LENGTH, account_number, is_iban, reference, written
 
 _KINDS: Final = {
     "900": MessageKind.NOTIFICATION,
@@ -293,8 +293,7 @@ class _Walk:
             return None, None
         number = field.text[1:].strip() if field.text.startswith("/") else None
         names = field.more if number is not None or field.tag == "50F" else field.lines
-        name = names[0].removeprefix("1/").strip() if names else ""
-        return name[:NAME_LENGTH] or None, number or None
+        return written(names[0].removeprefix("1/"), NAME_LENGTH) if names else None, number or None
 
 
 def _iban_among(supplement: list[str]) -> str | None:

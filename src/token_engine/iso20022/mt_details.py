@@ -13,13 +13,15 @@ from typing import Final
 import msgspec
 
 from token_engine.domain.entry import CreditDebit
-from token_engine.iso20022.words import account_number, is_creditor_reference, reference
-
-ID_LENGTH: Final = 35
-"""Max35Text of ISO 20022. Longer is no end-to-end id: two texts ran into one."""
-NAME_LENGTH: Final = 140
-REMITTANCE_LENGTH: Final = 1000
-"""Cut there: it is for people to read."""
+from token_engine.iso20022.words import (
+    ID_LENGTH,
+    NAME_LENGTH,
+    REMITTANCE_LENGTH,
+    account_number,
+    is_creditor_reference,
+    reference,
+    written,
+)
 
 _LINE_LENGTH: Final = 65
 _SUBFIELD_LENGTH: Final = 27
@@ -51,7 +53,7 @@ _UETR: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASC
 
 def details(lines: Sequence[str], credit_debit: CreditDebit) -> Details:
     """Read the lines of one entry's :86:. Never raises: what is not understood is remittance text."""
-    text = "".join(lines)
+    text = "".join(lines).lstrip()
     if found := _SUBFIELDED.match(text):
         return _subfielded(text, found[1])
     if _SLASHED.match(text):
@@ -153,6 +155,7 @@ def _plain(lines: Sequence[str]) -> Details:
 
 
 def _id(word: str) -> str | None:
+    """An id; what is longer than one are two texts that ran into each other."""
     told = reference(word)
     return told if told is None or len(told) <= ID_LENGTH else None
 
@@ -162,7 +165,7 @@ def _uetr(word: str) -> str | None:
 
 
 def _name(word: str) -> str | None:
-    return " ".join(word.split())[:NAME_LENGTH] or None
+    return written(word, NAME_LENGTH)
 
 
 def _account(word: str) -> str | None:
@@ -184,5 +187,5 @@ def _remittance(text: str) -> dict[str, str | None]:
         structured = None
     return {
         "creditor_reference": structured,
-        "remittance": " ".join(text.split())[:REMITTANCE_LENGTH] or None,
+        "remittance": written(text, REMITTANCE_LENGTH),
     }

@@ -12,6 +12,11 @@ MESSAGE_ID_LENGTH: Final = 100
 ACCOUNT_NUMBER_LENGTH: Final = 50
 """`account_number VARCHAR(50)` of the specification."""
 REFERENCE_LENGTH: Final = 140
+ID_LENGTH: Final = 35
+"""Max35Text of ISO 20022."""
+NAME_LENGTH: Final = 140
+REMITTANCE_LENGTH: Final = 1000
+"""Names and remittance information are for people to read, and are cut there."""
 AMOUNT_LENGTH: Final = 40
 """More digits than any amount has; a text of millions of zeros is not turned into a number first."""
 
@@ -29,6 +34,11 @@ def reference(text: str) -> str | None:
     if word.upper() in _NO_REFERENCE or not word.strip("0"):
         return None
     return word
+
+
+def written(text: str, length: int) -> str | None:
+    """Words for people: single blanks between them, cut at `length`; None where there are none."""
+    return " ".join(text.split())[:length].rstrip() or None
 
 
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
