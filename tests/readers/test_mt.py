@@ -409,6 +409,21 @@ def test_what_is_cut_short_out_of_place_or_said_twice_is_refused_by_field_and_li
     assert "(line " in refusal.message
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (mt940(LINE, ":86:x" + "\r\ny" * 1001), "MT[1]/86"),
+        (mt940(LINE, ":86:x\r\n" + "y" * 10_001), "MT[1]/86"),
+        (mt940(LINE + "x" * 10_000), "MT[1]/61[1]"),
+        (mt940(LINE) + "no end\r\n" * 1001, "MT[1]/62F"),
+        (mt940(closing=CLOSING + "\r\n:65:C251119AED1," * 401), "MT[1]/65"),
+    ],
+)
+def test_what_no_bank_writes_is_not_kept_in_memory(text: str, field: str) -> None:
+    refusal = refused(text)
+    assert (refusal.code, refusal.field) == ("too_large", field)
+
+
 def test_a_message_of_a_training_session_is_not_money() -> None:
     assert refused(blocks(STATEMENT, trailer="{5:{CHK:0123456789AB}{TNG:}}")).code == "training_message"
     assert refused(blocks(STATEMENT, trailer="\r\n{5:{TNG:}}")).code == "training_message"

@@ -52,6 +52,8 @@ _ALLOWED: Final = {
     "942": _STATED | frozenset("13 34F 90C 90D".split()),
     "950": _STATEMENT,
 }
+_HEAD: Final = frozenset("13 13D 21 25 25P 28 28C 32A 34F 50F 50K 60F 60M 72".split())
+"""What is read of the fields before the first statement line."""
 _REPEATED: Final = frozenset("34F 61 65 86 NS".split())
 
 DETAIL_LINES: Final = 200
@@ -129,7 +131,7 @@ class _Walk:
         elif tag == "34F" and tag in self._head:
             if currency_of(field) != currency_of(self._head[tag]):
                 field.refuse("wrong_currency", "the floor limits are in two currencies", "currency")
-        else:
+        elif tag in _HEAD:
             self._head.setdefault(tag, field)
 
     def _check_expected(self, field: Field) -> None:

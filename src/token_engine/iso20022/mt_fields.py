@@ -16,6 +16,9 @@ from token_engine.domain.refusal import RefusedError
 from token_engine.iso20022.utf8 import Utf8Stream
 
 CHUNK_BYTES: Final = 65_536
+FIELD_LINES: Final = 1_000
+LINE_LENGTH: Final = 10_000
+"""A whole message of the network has at most 10,000 characters; banks that write files of their own write more."""
 END: Final = "end"
 """The tag of what ends a message."""
 
@@ -112,14 +115,14 @@ class _Cutter:
             tag = found[1]
             if self._in_text and tag in _TIME_OF_DAY:
                 assert begun is not None
-                begun.more.append(line)
+                self._go_on(begun, line)
             elif tag == "20":
                 yield from self._end()
                 self._begin(number, line[4:])
             elif begun is None:
                 self._refuse(tag, "unexpected_field", "stands outside any message", number)
             elif begun.tag == "86" and tag not in _KNOWN and tag[:2] not in MONEY:
-                begun.more.append(line)
+                self._go_on(begun, line)
             else:
                 yield begun
                 if tag == "61":
@@ -127,6 +130,8 @@ class _Cutter:
                 elif tag in _BALANCES:
                     self._unclosed = tag in ("60F", "60M")
                 self._field = Field(self.messages, tag, line[found.end() :], number, self._entries, [])
+                if len(line) > LINE_LENGTH:
+                    self._field.refuse("too_large", f"is longer than {LINE_LENGTH} characters")
         elif begun is None:
             yield from self._between(number, line)
         elif first == "-" and ((line == "-" and not self._in_text) or line.startswith(("-}", "-å"))):
@@ -139,11 +144,18 @@ class _Cutter:
         elif line:
             if _INDENTED.match(line):
                 begun.refuse("unexpected_field", f"{line.split(':')[1]!r} does not begin its line, which is {number}")
-            begun.more.append(line)
+            self._go_on(begun, line)
 
     def at_end_of_file(self) -> Iterator[Field]:
         yield from self._end()
         self._check_block_closed()
+
+    def _go_on(self, begun: Field, line: str) -> None:
+        begun.more.append(line)
+        if len(begun.more) > FIELD_LINES or len(line) > LINE_LENGTH:
+            begun.refuse(
+                "too_large", f"has more than {FIELD_LINES} lines, or one of more than {LINE_LENGTH} characters"
+            )
 
     def _begin(self, number: int, text: str) -> None:
         self.messages += 1
