@@ -249,7 +249,7 @@ def test_balances_of_a_page_and_of_days_to_come_are_told_apart() -> None:
     page = balance("<Cd>CLBD</Cd></CdOrPrtry><SubTp><Cd>INTM</Cd></SubTp><CdOrPrtry>", "90.00").replace(
         "<CdOrPrtry></CdOrPrtry>", ""
     )
-    other = balance("<Cd>CLBD</Cd></CdOrPrtry><SubTp><Prtry>INTM</Prtry></SubTp><CdOrPrtry>", "90.00").replace(
+    other = balance("<Cd>CLBD</Cd></CdOrPrtry><SubTp><Cd>ADJT</Cd></SubTp><CdOrPrtry>", "90.00").replace(
         "<CdOrPrtry></CdOrPrtry>", ""
     )
     forward = balance("<Cd>FWAV</Cd>", "1.00", "<CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2025-11-20</Dt></Dt>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from io import BytesIO
 
 import pytest
 
@@ -11,7 +12,8 @@ from readers.messages import CLOSING, LINE, OPENING, blocks, mt940, mt942, read,
 from token_engine.domain.checks import Outcome, Tally, checks
 from token_engine.domain.entry import CreditDebit, EntryStatus, signed_amount
 from token_engine.domain.notification import MessageKind, Notification
-from token_engine.iso20022.reader import read_message
+from token_engine.domain.refusal import RefusedError
+from token_engine.iso20022.reader import read_message, sections
 
 ADVICE = (
     ":20:ADVICE-1\r\n:21:OURS-1\r\n:25:AE070331234567890123456\r\n:32A:251118AED250,5\r\n"
@@ -99,6 +101,11 @@ def test_any_other_mark_is_refused(mark: str) -> None:
 )
 def test_an_entry_date_takes_the_year_nearest_to_its_value_date(value: str, entry: str, booked: date | None) -> None:
     assert read_entry(mt940(f":61:{value}{entry}C1,00NTRFNONREF")).booking_date == booked
+
+
+def test_a_year_has_two_digits() -> None:
+    dates = [read_entry(mt940(f":61:{year}0118C1,00NTRFNONREF")).value_date for year in ("79", "80", "99", "00")]
+    assert dates == [date(year, 1, 18) for year in (2079, 1980, 1999, 2000)]
 
 
 @pytest.mark.parametrize("dates", ["251131", "2511181332", "259911", "2602010230", "2203010229"])
@@ -207,14 +214,21 @@ def test_accounts(word: str, number: str, bic: str | None) -> None:
     assert (heading.account_number, heading.servicer_bic) == (number, bic)
 
 
-def test_a_currency_that_is_part_of_an_iban_stays() -> None:
-    text = mt940(account=":25:MU17BOMM0101101030300200000MUR", opening=":60F:C251117MUR0,", closing=":62F:C251118MUR0,")
-    assert read_heading(text).account_number == "MU17BOMM0101101030300200000MUR"
+@pytest.mark.parametrize(
+    "iban",
+    [
+        "MU17BOMM0101101030300200000MUR",
+        "MU14BOMM0101101030000056200MUR",  # as one in 97 is, right without its currency, too
+    ],
+)
+def test_a_currency_that_is_part_of_an_iban_stays(iban: str) -> None:
+    text = mt940(account=f":25:{iban}", opening=":60F:C251117MUR0,", closing=":62F:C251118MUR0,")
+    assert read_heading(text).account_number == iban
 
 
 def test_a_currency_behind_an_iban_goes_though_the_check_digits_fit_by_chance() -> None:
     # As one in 97 does: right with and without the three letters.
-    assert read_heading(mt940(account=":25:AE390331234567890000158AED")).account_number == "AE390331234567890000158"
+    assert read_heading(mt940(account=":25:AE830330000000000000019AED")).account_number == "AE830330000000000000019"
 
 
 def test_an_account_with_its_owners_bic() -> None:
@@ -337,6 +351,36 @@ def test_control_characters_are_no_part_of_a_reference() -> None:
     assert read_entry(mt940(":61:251118C1,00NTRFC-1//B-1\0")).servicer_reference == "B-1"
 
 
+class Slowly:
+    """A source that gives a few bytes at a time."""
+
+    def __init__(self, text: str, size: int) -> None:
+        self._source = BytesIO(text.encode())
+        self._size = size
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._source.read(min(size, self._size))
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_where_the_source_is_cut_makes_no_difference(end: str) -> None:
+    # Longer than what is read at once to tell what it is.
+    text = (STATEMENT * 600 + mt940(LINE, ":61:oops")).replace("\r\n", end)
+    told = []
+    for size in (100_000, 1, 7):
+        parts: list[object] = []
+        with pytest.raises(RefusedError) as error:
+            parts.extend(sections(Slowly(text, size)))
+        told.append((parts, error.value.refusal))
+    assert told[0] == told[1] == told[2]
+    lines = text.replace(end, "\n").count("\n")
+    assert told[0][1].message.endswith(f"(line {lines - 1})")
+
+
+def test_blank_lines_before_a_message_are_counted() -> None:
+    assert "(line 8)" in refused("\r\n \r\n" + mt940(LINE, ":61:oops")).message
+
+
 def test_text_that_looks_like_a_field_or_an_end() -> None:
     details = ":86:paid at 2025-11-18T10\r\n:20:33 by card\r\n-\r\n-info\r\n:12:30 too\r\n{x}"
     got = read(mt940(LINE, details, LINE))
@@ -392,6 +436,7 @@ def test_fields_that_are_not_about_money_are_passed_by(unknown: str) -> None:
         (mt940(":61:251118C1,00"), "MT[1]/61[1]/transaction type"),
         (LINE + "\r\n" + STATEMENT, "61"),
         (STATEMENT + "-\r\n" + LINE, "61"),
+        (mt940(LINE, ":28:5"), "MT[1]/28"),
         (STATEMENT + "-\r\n  " + LINE, "61"),
         ("{4:\r\n" + STATEMENT, "{4:"),
         (blocks(STATEMENT).replace("-}", "") + blocks(STATEMENT), "{4:"),
@@ -422,6 +467,12 @@ def test_what_is_cut_short_out_of_place_or_said_twice_is_refused_by_field_and_li
 def test_what_no_bank_writes_is_not_kept_in_memory(text: str, field: str) -> None:
     refusal = refused(text)
     assert (refusal.code, refusal.field) == ("too_large", field)
+
+
+def test_a_header_is_of_the_message_behind_it_alone() -> None:
+    assert [n.heading.type for n in read_all(blocks(STATEMENT, "950") + "\r\n" + STATEMENT)] == ["MT950", "MT940"]
+    acknowledged = "{1:F21BANKAEADAXXX0000000000}{2:O0111200251118}{4:{177:2511181200}{451:0}}\r\n"
+    assert read_heading(acknowledged + "{1:F01BANKAEADAXXX0000000000}{4:\r\n" + STATEMENT + "-}").type == "MT940"
 
 
 def test_a_message_of_a_training_session_is_not_money() -> None:

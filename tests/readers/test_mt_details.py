@@ -78,6 +78,7 @@ def test_structured_references() -> None:
     assert details(["/REMI/RF18 5390 0754 7034"], CRDT).creditor_reference == "RF18539007547034"
     assert details(["RF18539007547034"], CRDT).creditor_reference == "RF18539007547034"
     assert details(["RF19539007547034"], CRDT).creditor_reference is None
+    assert details([f"/REMI/STRD/CUR/{'9' * 36}"], CRDT).creditor_reference is None
     assert details(["/REMI/RF18 5390 0754 7034 and more"], CRDT).creditor_reference is None
 
 
@@ -100,6 +101,11 @@ def test_without_details_the_supplement_of_the_line_speaks() -> None:
     assert read_entry(mt940(f"{LINE}\r\nCash withdrawal")).remittance == "Cash withdrawal"
     told = read_entry(mt940(f"{LINE}\r\nNL02ABNA0123456789", ":86:/EREF/E2E-1/REMI/x"))
     assert (told.counterparty_account, told.end_to_end_id) == ("NL02ABNA0123456789", "E2E-1")
+
+
+def test_a_supplement_that_only_looks_like_an_iban_is_none() -> None:
+    told = read_entry(mt940(f"{LINE}\r\nNL02CASHWITHDRAWAL1", ":86:x"))
+    assert told.counterparty_account is None
 
 
 def test_the_reference_in_the_details_is_taken_before_the_lines() -> None:

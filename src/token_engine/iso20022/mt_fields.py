@@ -81,8 +81,7 @@ def fields(stream: Utf8Stream) -> Iterator[Field]:
     cutter = _Cutter()
     for number, line in _lines(stream):
         yield from cutter.take(number, line)
-        if not cutter.keeps:
-            stream.freed()
+        stream.freed()
     yield from cutter.at_end_of_file()
 
 
@@ -97,11 +96,6 @@ class _Cutter:
         self._block_line: int | None = None
         self._type: str | None = None
         self._uetr: str | None = None
-
-    @property
-    def keeps(self) -> bool:
-        """Whether lines of a field that goes on are kept."""
-        return self._field is not None and bool(self._field.more)
 
     @property
     def _in_text(self) -> bool:
