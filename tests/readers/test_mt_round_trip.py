@@ -13,9 +13,11 @@ from token_engine.domain.entry import CreditDebit, Entry, EntryStatus, booked_su
 from token_engine.domain.money import decimals_of
 from token_engine.domain.notification import StatedBalance
 from token_engine.iso20022.reader import read_message
+from token_engine.iso20022.words import reference
 
+# Words that say that there is no reference, or that it stands elsewhere, are not written as one.
 _REFERENCE = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789-", min_size=1, max_size=16).filter(
-    lambda word: word.rstrip("+") not in ("EREF", "KREF", "PREF", "MARF", "MREF", "NONREF", "NONE", "-")
+    lambda word: reference(word) == word and word not in ("EREF", "KREF", "PREF", "MARF", "MREF")
 )
 _MARKS = {
     (CreditDebit.CRDT, False): "C",
