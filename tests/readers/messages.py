@@ -68,3 +68,33 @@ def refused(text: str | bytes) -> Refusal:
     got = read_message(text.encode() if isinstance(text, str) else text)
     assert isinstance(got, Refusal), got
     return got
+
+
+OPENING = ":60F:C251117AED1000,00"
+CLOSING = ":62F:C251118AED1100,00"
+LINE = ":61:2511181118C100,00NTRFCUST-1//BANK-1"
+
+
+def mt940(
+    *lines: str,
+    reference: str = ":20:M-1",
+    account: str = ":25:AE070331234567890123456",
+    number: str = ":28C:321/1",
+    opening: str = OPENING,
+    closing: str = CLOSING,
+) -> str:
+    """One statement: its lines stand between its balances. A part that is "" is left out."""
+    parts = (reference, account, number, opening, *lines, closing)
+    return "\r\n".join(part for part in parts if part) + "\r\n"
+
+
+def mt942(*lines: str, floor: str = ":34F:AED0,", rest: str = "") -> str:
+    """One interim report."""
+    parts = (":20:M-1", ":25:AE070331234567890123456", ":28C:7/1", floor, *lines, rest)
+    return "\r\n".join(part for part in parts if part) + "\r\n"
+
+
+def blocks(text: str, type_: str = "940", user: str = "", trailer: str = "{5:{CHK:0123456789AB}}") -> str:
+    """A message in the blocks of the network, as a bank received it."""
+    header = f"{{1:F01BANKAEADAXXX0000000000}}{{2:O{type_}1200251118BANKAEADAXXX00000000002511181200N}}"
+    return f"{header}{user}{{4:\r\n{text}-}}{trailer}"

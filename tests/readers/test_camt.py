@@ -245,6 +245,25 @@ def test_balances() -> None:
     assert (own.code, own.signed, own.as_of) == ("OURS", Decimal("0.50"), None)
 
 
+def test_balances_of_a_page_and_of_days_to_come_are_told_apart() -> None:
+    page = balance("<Cd>CLBD</Cd></CdOrPrtry><SubTp><Cd>INTM</Cd></SubTp><CdOrPrtry>", "90.00").replace(
+        "<CdOrPrtry></CdOrPrtry>", ""
+    )
+    other = balance("<Cd>CLBD</Cd></CdOrPrtry><SubTp><Cd>ADJT</Cd></SubTp><CdOrPrtry>", "90.00").replace(
+        "<CdOrPrtry></CdOrPrtry>", ""
+    )
+    forward = balance("<Cd>FWAV</Cd>", "1.00", "<CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2025-11-20</Dt></Dt>")
+    dollars = balance("<Cd>CLAV</Cd>", "2.00").replace("AED", "USD")
+    head = ACCOUNT + page + other + forward + dollars
+    got = read_heading(camt(kind="camt.053", head=head)).balances
+    assert [(b.code, b.interim, b.as_of, b.currency) for b in got] == [
+        ("CLBD", True, None, "AED"),
+        ("CLBD", False, None, "AED"),
+        ("FWAV", False, date(2025, 11, 20), "AED"),
+        ("CLAV", False, None, "USD"),
+    ]
+
+
 def test_a_balance_that_includes_a_credit_line_says_so() -> None:
     line = '<Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp>{}<Amt Ccy="AED">1</Amt></Bal>'
     lines = "<CdtLine><Incl>false</Incl></CdtLine><CdtLine><Incl>true</Incl></CdtLine>"
@@ -418,3 +437,58 @@ def test_lines_are_counted_from_the_first_of_the_file_however_many(text: str) ->
 def test_a_heading_that_never_ends_is_refused() -> None:
     refusal = refused(camt(ENTRY, head=ACCOUNT + "<Bal><x/></Bal>" * 700_000))
     assert refusal.code == "too_large"
+
+
+PARTIES = (
+    "<RltdPties><Dbtr><Nm>Payer  LLC</Nm><PstlAdr/></Dbtr><DbtrAcct><Id><IBAN>AE07 0331 2345 6789 0123 456</IBAN></Id>"
+    "</DbtrAcct><Cdtr><Pty><Nm>Payee</Nm></Pty></Cdtr><CdtrAcct><Id><Othr><Id>0012-7</Id></Othr></Id></CdtrAcct>"
+    "</RltdPties><RmtInf><Ustrd>Invoice</Ustrd><Ustrd>4711</Ustrd>"
+    "<Strd><CdtrRefInf><Tp/><Ref>RF18539007547034</Ref></CdtrRefInf></Strd></RmtInf>"
+)
+
+
+def _told_of(details: str, indicator: str = "CRDT", reversal: str = "") -> tuple[str | None, ...]:
+    rest = f"{reversal}<Sts>BOOK</Sts><NtryDtls>{details}</NtryDtls>"
+    got = read_entry(camt(entry(indicator=f"<CdtDbtInd>{indicator}</CdtDbtInd>", rest=rest)))
+    return got.counterparty, got.counterparty_account, got.creditor_reference, got.remittance
+
+
+def test_the_other_party_is_who_paid_a_credit_and_whom_a_debit_went_to() -> None:
+    payer, payee = ("Payer LLC", "AE070331234567890123456"), ("Payee", "0012-7")
+    said = ("RF18539007547034", "Invoice 4711")
+    single = f"<TxDtls>{PARTIES}</TxDtls>"
+    reversed_ = "<RvslInd>true</RvslInd>"
+    assert _told_of(single) == payer + said
+    assert _told_of(single, "DBIT") == payee + said
+    # A credit that reverses a debit comes from whom that debit went to.
+    assert _told_of(single, "CRDT", reversed_) == payee + said
+    assert _told_of(single, "DBIT", reversed_) == payer + said
+
+
+def test_of_several_details_no_party_and_no_reference_is_the_entrys() -> None:
+    assert _told_of(f"<TxDtls>{PARTIES}</TxDtls><TxDtls/>") == (None, None, None, None)
+    two = "<Strd><CdtrRefInf><Ref>{}</Ref></CdtrRefInf></Strd>"
+    assert _told_of(f"<TxDtls><RmtInf>{two.format('A')}{two.format('B')}</RmtInf></TxDtls>")[2] is None
+    assert _told_of(f"<TxDtls><RmtInf>{two.format('A')}{two.format('A')}</RmtInf></TxDtls>")[2] == "A"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "<RltdPties/>",
+        "<RltdPties><Dbtr/><DbtrAcct/></RltdPties>",
+        "<RltdPties><Dbtr><Pty/></Dbtr><DbtrAcct><Id><Othr/></Id></DbtrAcct></RltdPties>",
+        "<RltdPties><Dbtr><Nm> </Nm></Dbtr></RltdPties>",
+        f"<RltdPties><DbtrAcct><Id><IBAN>{'1' * 51}</IBAN></Id></DbtrAcct></RltdPties>",
+        "<RmtInf><Ustrd/><Strd/><Strd><CdtrRefInf><Ref>NOTPROVIDED</Ref></CdtrRefInf></Strd></RmtInf>",
+        f"<RmtInf><Strd><CdtrRefInf><Ref>{'1' * 36}</Ref></CdtrRefInf></Strd></RmtInf>",
+    ],
+)
+def test_what_tells_nothing_of_parties_refuses_nothing(words: str) -> None:
+    assert _told_of(f"<TxDtls>{words}</TxDtls>") == (None, None, None, None)
+
+
+def test_words_for_people_are_cut() -> None:
+    details = f"<RltdPties><Dbtr><Nm>{'n' * 200}</Nm></Dbtr></RltdPties><RmtInf><Ustrd>{'t' * 2000}</Ustrd></RmtInf>"
+    name, _, _, text = _told_of(f"<TxDtls>{details}</TxDtls>")
+    assert (name, text) == ("n" * 140, "t" * 1000)

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from readers.messages import ACCOUNT, JSON, camt, entry
+from readers.messages import ACCOUNT, CLOSING, JSON, LINE, blocks, camt, entry, mt940, mt942
 from readers.test_bundle import zipped
 from token_engine.domain.refusal import Refusal
 from token_engine.iso20022.reader import read_message, unbundle
@@ -26,6 +26,23 @@ _BALANCE = (
     "<TxsSummry><TtlNtries><NbOfNtries>2</NbOfNtries><Sum>2</Sum></TtlNtries></TxsSummry>"
 )
 _XML = '<?xml version="1.0" encoding="UTF-8"?>' + camt(_RICH, _RICH, kind="camt.053", head=ACCOUNT + _BALANCE)
+_MT = mt940(
+    f"{LINE}\r\nsupplement",
+    ":86:166?00CREDIT?20EREF+E2E-1?21SVWZ+Invoice?30BANKAEAD?31AE070331234567890123456?32Acme",
+    ":61:251231RD,50NMSCNONREF",
+    ":86:/EREF/E2E-2/ORDP//NAME/Acme/REMI/USTD//Invoice 4711/",
+    closing=f"{CLOSING}\r\n:64:C251118AED1,00\r\n:65:C251119AED1,00",
+)
+_ADVICE = ":20:A-1\r\n:21:O-1\r\n:25:BANKAEAD/0012AED\r\n:32A:251118AED1,5\r\n:50K:/123\r\nAcme\r\n"
+_VALID_MT = [
+    _MT.encode(),
+    (_MT + "-\r\n" + _MT).encode(),
+    blocks(_MT).encode(),
+    mt942(LINE, ":86:text", rest=":90D:0AED0,\r\n:90C:1AED100,00").encode(),
+    blocks(_ADVICE, "910").encode(),
+    _MT.replace("Acme", "Müller").encode("cp1252"),
+    _MT.encode("utf-16"),
+]
 _VALID = [
     _XML.encode(),
     _XML.encode("utf-16"),
@@ -37,6 +54,7 @@ _BUNDLES = [zipped({"a.xml": _VALID[0], "b.json": _VALID[3]}), gzip.compress(_VA
 _INSERTS = [
     b"", b"<", b">", b"&", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<!DOCTYPE x>", b"<Ntry>", b"</Ntry>",
     b"<TxDtls/>", b"</Stmt>", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"-", b"1e9", b'"', b"}", b"&#0;", b"&lt;",
+    b"\r\n", b":61:", b":86:", b":62F:", b":20:", b":28C:", b"-}", b"{4:", b"{1:", b",", b"//", b"C", b"RD", b"0229",
 ]  # fmt: skip
 
 _quick = settings(max_examples=400, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -73,6 +91,34 @@ def test_mutated_messages(raw: bytes) -> None:
     _holds(raw)
 
 
+@_quick
+@given(mutated(_VALID_MT))
+def test_mutated_mt_messages(raw: bytes) -> None:
+    _holds(raw)
+
+
+@_quick
+@given(st.sampled_from([_MT, mt942(LINE, ":86:x")]), st.data())
+def test_any_text_in_any_mt_field(text: str, data: st.DataObject) -> None:
+    lines = text.split("\r\n")
+    at = data.draw(st.integers(0, len(lines) - 1))
+    tag = re.match(r"(:\d\d[A-Z]?:)?", lines[at])
+    assert tag is not None
+    lines[at] = tag[0] + data.draw(st.text(max_size=40) | st.sampled_from(lines))
+    _holds("\r\n".join(lines).encode("utf-8", "replace"))
+
+
+_ENDS = [_MT.index(CLOSING) + len(CLOSING) - 1, len(blocks(_MT)) - len("}{5:{CHK:0123456789AB}}") - 1]
+
+
+@_quick
+@given(st.sampled_from([(_MT, _ENDS[0]), (blocks(_MT), _ENDS[1])]), st.data())
+def test_a_statement_cut_before_its_end_is_refused(original: tuple[str, int], data: st.DataObject) -> None:
+    text, end = original
+    cut = data.draw(st.integers(0, end - len("00")))
+    assert isinstance(read_message(text[:cut].encode()), Refusal)
+
+
 _LEAVES = re.findall(r">([^<>]+)</", _XML)
 
 
@@ -101,6 +147,8 @@ def test_random_bytes(raw: bytes) -> None:
     _holds(raw)
     _holds(b"<" + raw)
     _holds(b"{" + raw)
+    _holds(b"{4:" + raw)
+    _holds(b":20:" + raw)
 
 
 @_quick

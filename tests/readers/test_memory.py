@@ -10,7 +10,7 @@ import pytest
 
 _PROGRAM = """
 import resource, sys
-from readers.messages import ACCOUNT, camt, entry
+from readers.messages import ACCOUNT, LINE, blocks, camt, entry, mt940
 from token_engine.iso20022.reader import sections
 
 class Lazy:
@@ -39,6 +39,9 @@ message, part = {
     "entries": (camt("@@"), rich),
     "details": (camt(entry(rest="<NtryDtls>@@</NtryDtls>")), detail),
     "sections": (camt(between="@@"), section),
+    "lines": (mt940("@@"), LINE + chr(10) + ":86:166?20EREF+E-1?21SVWZ+Invoice" + chr(10)),
+    "statements": (mt940() + "@@" + mt940(), blocks(mt940(LINE)) + chr(10)),
+    "texts": (mt940(LINE, "@@"), ":86:on and on" + chr(10)),
 }[sys.argv[1]]
 start, end = message.split("@@")
 parts = start, part, end
@@ -48,7 +51,7 @@ print(small, large, before, after)
 """
 
 
-@pytest.mark.parametrize("shape", ["entries", "details", "sections"])
+@pytest.mark.parametrize("shape", ["entries", "details", "sections", "lines", "statements", "texts"])
 def test_memory_is_flat(shape: str) -> None:
     out = subprocess.run(
         [sys.executable, "-c", _PROGRAM, shape, "30"],

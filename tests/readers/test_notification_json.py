@@ -152,8 +152,6 @@ def test_an_empty_message(raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("raw", "looks_like"),
     [
-        (b":20:STMT\r\n:25:1/2\r\n:60F:C251118AED1,00\r\n:62F:C251118AED1,00", "MT940"),
-        (b"{1:F01BANKAEADAXXX0000000000}{2:I942BANKAEADXXXXN}{4:\r\n:34F:AEDD0,", "MT942"),
         (b"%PDF-1.7", "PDF"),
         (b"date;amount;currency;text\n", "comma-separated"),
         (b"hello", "plain text"),

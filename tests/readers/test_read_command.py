@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from readers.messages import ACCOUNT, ENTRY, JSON, camt, entry
+from readers.messages import ACCOUNT, CLOSING, ENTRY, JSON, LINE, camt, entry, mt940
 from readers.test_bundle import zipped
 from readers.test_camt import balance
 
@@ -116,7 +116,7 @@ def test_each_member_of_a_bundle_is_read(tmp_path: Path) -> None:
         (str(file), "a.xml"),
         (str(file), "d/b.xml"),
     ]
-    assert done.stderr.decode().startswith(f"{file}: notes.txt: neither XML nor JSON")
+    assert done.stderr.decode().startswith(f"{file}: notes.txt: neither XML, JSON nor SWIFT MT")
 
 
 def test_standard_input_plain_zipped_and_gzipped() -> None:
@@ -133,3 +133,24 @@ def test_for_people_a_table(tmp_path: Path) -> None:
     done = run(str(file))
     assert done.returncode == 0
     assert "69.50 AED" in done.stdout.decode()
+
+
+def test_an_mt940_is_told_with_the_balances_at_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "day.sta"
+    file.write_text(mt940(LINE, closing=f"{CLOSING}\r\n:64:C251118AED900,") + mt940(LINE, LINE))
+    done = run(str(file), "--json")
+    assert done.returncode == 0
+    one, two = lines(done)
+    assert (one["type"], one["id"], one["entries"], one["booked_sum"]) == ("MT940", None, 1, "100.00")
+    assert one["balances"]["CLBD"] == {"amount": "1100.00", "currency": "AED", "date": "2025-11-18"}
+    assert one["balances"]["CLAV"]["amount"] == "900.00"
+    assert [row["checks"][0]["outcome"] for row in (one, two)] == ["passed", "failed"]
+    assert "MT940" in run(str(file)).stdout.decode()
+
+
+def test_what_is_wrong_with_an_mt940_is_told_by_field_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "day.sta"
+    file.write_text(mt940(LINE, ":61:251131C1,00NTRFNONREF"))
+    done = run(str(file), "--json")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == f"{file}: 251131 is no date (line 6) (MT[1]/61[2]/value date)\n"

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from token_engine.domain.checks import Check, Outcome, Tally, checks
+from token_engine.domain.entry import Entry
 from token_engine.domain.money import in_currency
 from token_engine.domain.notification import Heading, StatedBalance
 from token_engine.domain.refusal import RefusedError
@@ -98,10 +99,13 @@ def _rows_of_member(member: Readable, file: str, path: str) -> list[dict[str, An
     """One row per heading. Only the tallies of the entries are kept, never the entries."""
     told: list[tuple[Heading, Tally]] = []
     for part in reader.sections(member):
-        if isinstance(part, Heading):
+        if isinstance(part, Entry):
+            told[-1][1].add(part)
+        elif isinstance(part, Heading):
             told.append((part, Tally()))
         else:
-            told[-1][1].add(part)
+            heading, tally = told[-1]
+            told[-1] = heading.ended(part), tally
     return [_row(heading, tally, file, path) for heading, tally in told]
 
 

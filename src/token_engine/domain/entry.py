@@ -39,8 +39,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An `Ntry` as the bank wrote it. `amount` is in major units and never negative.
 
     References are None where the bank gives none, or one such as NOTPROVIDED that identifies nothing.
-    `end_to_end_id`, `uetr`, `instruction_id` and `transaction_id` come from the entry's details when it
-    has exactly one; a batch of several details has no single one.
+    What follows `entry_reference` comes from the entry's details when it has exactly one; a batch of
+    several details has no single one.
     """
 
     amount: Decimal
@@ -56,6 +56,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     uetr: str | None = None
     instruction_id: str | None = None
     transaction_id: str | None = None
+    counterparty: str | None = None
+    """The name of the other party, where told: who paid a credit, whom a debit went to."""
+    counterparty_account: str | None = None
+    creditor_reference: str | None = None
+    """A structured one, that the creditor set and can check (ISO 11649 and its national kin)."""
+    remittance: str | None = None
+    """What the payer wrote for people."""
 
     @property
     def booked(self) -> bool:

@@ -31,6 +31,8 @@ class StatedBalance(msgspec.Struct, frozen=True, kw_only=True):
     credit_debit: CreditDebit
     as_of: date | None = None
     includes_credit_line: bool = False
+    interim: bool = False
+    """`SubTp` INTM, or :60M: and :62M: of an MT: it opens or closes a page of the statement, not the statement."""
 
     @property
     def signed(self) -> Decimal:
@@ -38,20 +40,29 @@ class StatedBalance(msgspec.Struct, frozen=True, kw_only=True):
         return self.amount if self.credit_debit is CreditDebit.CRDT else -self.amount
 
 
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message says after its entries: an MT closes, and counts, at its end."""
+
+    balances: tuple[StatedBalance, ...] = ()
+    last_page: bool | None = None
+    stated_entries: int | None = None
+    stated_sum: Decimal | None = None
+
+
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a notification, report or statement says before its entries."""
+    """Everything a notification, report or statement says before its entries, and with `ended` after them."""
 
     kind: MessageKind
     type: str
-    """As sent: "camt.054.001.08", or "camt.054" where the message names no version."""
+    """As sent: "camt.054.001.08", or "camt.054" where the message names no version; "MT940"."""
     message_id: str
-    """`GrpHdr/MsgId`, or `message_id` of the JSON form."""
+    """`GrpHdr/MsgId`, `message_id` of the JSON form, or :20: of an MT, where many banks write the same each day."""
     notification_id: str | None = None
     """`Ntfctn/Id`, `Rpt/Id` or `Stmt/Id`."""
     account_number: str
     """IBAN without blanks, or the bank's own account number."""
     currency: str | None = None
-    """`Acct/Ccy`; None where the message leaves it to the entries."""
+    """`Acct/Ccy`; None where the message leaves it to the entries. An MT has one, that of its balances."""
     servicer_bic: str | None = None
     created_at: datetime | None = None
     sequence_number: str | None = None
@@ -64,6 +75,16 @@ class Heading(msgspec.Struct, frozen=True, kw_only=True):
     """`TxsSummry/TtlNtries/Sum`: of amounts without sign."""
     page_number: int | None = None
     last_page: bool | None = None
+
+    def ended(self, ending: Ending) -> Heading:
+        """The same, complete with what stood after the entries."""
+        return msgspec.structs.replace(
+            self,
+            balances=self.balances + ending.balances,
+            last_page=ending.last_page,
+            stated_entries=ending.stated_entries,
+            stated_sum=ending.stated_sum,
+        )
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):

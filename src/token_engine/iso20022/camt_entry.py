@@ -11,8 +11,17 @@ from lxml.etree import _Element as Element
 
 from token_engine.domain.entry import CreditDebit, Entry, EntryStatus
 from token_engine.iso20022.camt_heading import day
-from token_engine.iso20022.words import REFERENCE_LENGTH, reference
-from token_engine.iso20022.xml import FaultError, amount, credit_debit, local, named, text, yes_no
+from token_engine.iso20022.words import (
+    ACCOUNT_NUMBER_LENGTH,
+    ID_LENGTH,
+    NAME_LENGTH,
+    REFERENCE_LENGTH,
+    REMITTANCE_LENGTH,
+    account_number,
+    reference,
+    written,
+)
+from token_engine.iso20022.xml import FaultError, amount, credit_debit, find, local, named, text, yes_no
 
 _STATUSES: Final = {status.value: status for status in EntryStatus}
 
@@ -24,10 +33,16 @@ class EntryDraft:
         "amount",
         "booking_date",
         "credit_debit",
+        "creditor",
+        "creditor_account",
+        "creditor_reference",
         "currency",
+        "debtor",
+        "debtor_account",
         "details",
         "entry_reference",
         "references",
+        "remittance",
         "reversal",
         "seen",
         "servicer_reference",
@@ -48,7 +63,16 @@ class EntryDraft:
         self.entry_reference: str | None = None
         self.servicer_reference: str | None = None
         self.details = 0
+        self._forget_details()
+
+    def _forget_details(self) -> None:
         self.references: dict[str, str | None] = {}
+        self.debtor: str | None = None
+        self.debtor_account: str | None = None
+        self.creditor: str | None = None
+        self.creditor_account: str | None = None
+        self.creditor_reference: str | None = None
+        self.remittance: str | None = None
 
     def read(self, children: Iterable[Element]) -> None:
         """Take what these children of `Ntry` say, each of them once. Raises FaultError."""
@@ -62,15 +86,15 @@ class EntryDraft:
                 take(self, child)
 
     def read_details(self, tx_dtls: Element) -> None:
-        """Count one `TxDtls`; its references are the entry's as long as it is the only one."""
+        """Count one `TxDtls`; what it says is the entry's as long as it is the only one."""
         self.details += 1
         if self.details > 1:
-            self.references = {}
+            self._forget_details()
             return
-        for refs in named(tx_dtls, "Refs"):
-            for child in named(refs, "AcctSvcrRef", "EndToEndId", "UETR", "InstrId", "TxId"):
-                name = local(child.tag)
-                self.references[name] = _reference(child, f"NtryDtls/TxDtls/Refs/{name}")
+        for child in tx_dtls:
+            take = _TAKE_OF_DETAILS.get(local(child.tag))
+            if take is not None:
+                take(self, child)
 
     def entry(self, ntry: Element) -> Entry:
         """The entry, once its `Ntry` is complete. Raises FaultError where amount or indicator is missing."""
@@ -78,6 +102,8 @@ class EntryDraft:
             if name not in self.seen:
                 raise FaultError("missing_field", ntry, name, "is missing")
         single = self.references
+        # The parties are those of the payment. What reverses it moves the money the other way.
+        by_debtor = (self.credit_debit is CreditDebit.CRDT) is not self.reversal
         return Entry(
             amount=self.amount,
             currency=self.currency,
@@ -92,6 +118,10 @@ class EntryDraft:
             uetr=single.get("UETR"),
             instruction_id=single.get("InstrId"),
             transaction_id=single.get("TxId"),
+            counterparty=self.debtor if by_debtor else self.creditor,
+            counterparty_account=self.debtor_account if by_debtor else self.creditor_account,
+            creditor_reference=self.creditor_reference,
+            remittance=self.remittance,
         )
 
 
@@ -147,4 +177,63 @@ _TAKE: Final[dict[str, Callable[[EntryDraft, Element], None]]] = {
     "BookgDt": _take_booking_date,
     "ValDt": _take_value_date,
     "AcctSvcrRef": _take_servicer_reference,
+}
+
+
+def _take_references(draft: EntryDraft, refs: Element) -> None:
+    for child in named(refs, "AcctSvcrRef", "EndToEndId", "UETR", "InstrId", "TxId"):
+        name = local(child.tag)
+        draft.references[name] = _reference(child, f"NtryDtls/TxDtls/Refs/{name}")
+
+
+def _take_parties(draft: EntryDraft, parties: Element) -> None:
+    for child in parties:
+        name = local(child.tag)
+        if name == "Dbtr":
+            draft.debtor = _name(child)
+        elif name == "Cdtr":
+            draft.creditor = _name(child)
+        elif name == "DbtrAcct":
+            draft.debtor_account = _account(child)
+        elif name == "CdtrAcct":
+            draft.creditor_account = _account(child)
+
+
+def _take_remittance(draft: EntryDraft, remittance: Element) -> None:
+    draft.remittance = written(" ".join(line.text or "" for line in named(remittance, "Ustrd")), REMITTANCE_LENGTH)
+    told = {reference(_said(find(each, "CdtrRefInf", "Ref"))) for each in named(remittance, "Strd")} - {None}
+    # Of several invoices paid at once, no reference is the entry's; longer than Max35Text it is none.
+    single = told.pop() if len(told) == 1 else None
+    draft.creditor_reference = single if single and len(single) <= ID_LENGTH else None
+
+
+# What these say decides nothing about money: words as they are, cut where they are too long, never refused.
+def _name(party: Element) -> str | None:
+    """`Nm`, from version .08 on inside `Pty`."""
+    for child in party:
+        name = local(child.tag)
+        if name == "Nm":
+            return written(child.text or "", NAME_LENGTH)
+        if name == "Pty":
+            return _name(child)
+    return None
+
+
+def _account(account: Element) -> str | None:
+    for identification in named(account, "Id"):
+        for child in identification:
+            leaf = child if local(child.tag) in ("IBAN", "BBAN", "UPIC") else find(child, "Id")
+            if number := account_number(_said(leaf)):
+                return number if len(number) <= ACCOUNT_NUMBER_LENGTH else None
+    return None
+
+
+def _said(leaf: Element | None) -> str:
+    return "" if leaf is None else leaf.text or ""
+
+
+_TAKE_OF_DETAILS: Final[dict[str, Callable[[EntryDraft, Element], None]]] = {
+    "Refs": _take_references,
+    "RltdPties": _take_parties,
+    "RmtInf": _take_remittance,
 }

@@ -208,6 +208,8 @@ def _balance(bal: Element, place: str) -> StatedBalance:
         credit_debit=CreditDebit.CRDT if indicator is None else credit_debit(indicator, f"{place}/CdtDbtInd"),
         as_of=day(find(bal, "Dt"), f"{place}/Dt"),
         includes_credit_line=any(each is not None and yes_no(each, f"{place}/CdtLine/Incl") for each in includes),
+        # ExternalBalanceSubType1Code: the balance at the foot or head of a page.
+        interim=text_at(bal, "Tp", "SubTp", "Cd") == "INTM",
     )
 
 

@@ -8,9 +8,9 @@ from io import BufferedReader, BytesIO
 from typing import Final
 
 from token_engine.domain.entry import Entry
-from token_engine.domain.notification import Heading, Notification
+from token_engine.domain.notification import Ending, Heading, Notification
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.iso20022 import bundle, camt, notification_json
+from token_engine.iso20022 import bundle, camt, mt, notification_json
 from token_engine.iso20022.sniff import Form, form_of
 from token_engine.iso20022.utf8 import Readable, Utf8Stream
 
@@ -46,8 +46,8 @@ def unbundle(raw: bytes, name: str, expanded_bytes: int = bundle.EXPANDED_BYTES)
     return found or Refusal("bundle_refused", f"{name}: the bundle is empty", name)
 
 
-def sections(source: Readable) -> Iterator[Heading | Entry]:
-    """Read one message (no bundle) as it arrives: each heading, then its entries.
+def sections(source: Readable) -> Iterator[Heading | Entry | Ending]:
+    """Read one message (no bundle) as it arrives: each heading, then its entries, and for an MT its ending.
 
     Raises RefusedError; what was yielded before is then void.
     """
@@ -55,19 +55,24 @@ def sections(source: Readable) -> Iterator[Heading | Entry]:
     match form_of(stream.opening):
         case Form.XML:
             yield from camt.sections(stream)
+        case Form.MT:
+            yield from mt.sections(stream)
         case Form.JSON:
             notification = notification_json.read(_all_of(stream))
             yield notification.heading
             yield from notification.entries
 
 
-def _gather(parts: Iterator[Heading | Entry]) -> tuple[Notification, ...]:
+def _gather(parts: Iterator[Heading | Entry | Ending]) -> tuple[Notification, ...]:
     gathered: list[tuple[Heading, list[Entry]]] = []
     for part in parts:
-        if isinstance(part, Heading):
+        if isinstance(part, Entry):
+            gathered[-1][1].append(part)
+        elif isinstance(part, Heading):
             gathered.append((part, []))
         else:
-            gathered[-1][1].append(part)
+            heading, entries = gathered[-1]
+            gathered[-1] = heading.ended(part), entries
     return tuple(Notification(heading=heading, entries=tuple(entries)) for heading, entries in gathered)
 
 

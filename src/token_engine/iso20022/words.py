@@ -12,6 +12,11 @@ MESSAGE_ID_LENGTH: Final = 100
 ACCOUNT_NUMBER_LENGTH: Final = 50
 """`account_number VARCHAR(50)` of the specification."""
 REFERENCE_LENGTH: Final = 140
+ID_LENGTH: Final = 35
+"""Max35Text of ISO 20022."""
+NAME_LENGTH: Final = 140
+REMITTANCE_LENGTH: Final = 1000
+"""Names and remittance information are for people to read, and are cut there."""
 AMOUNT_LENGTH: Final = 40
 """More digits than any amount has; a text of millions of zeros is not turned into a number first."""
 
@@ -31,6 +36,11 @@ def reference(text: str) -> str | None:
     return word
 
 
+def written(text: str, length: int) -> str | None:
+    """Words for people: single blanks between them, cut at `length`; None where there are none."""
+    return " ".join(text.split())[:length].rstrip() or None
+
+
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 
 
@@ -39,6 +49,26 @@ def account_number(text: str) -> str:
     word = text.strip()
     compact = word.replace(" ", "").upper()
     return compact if _IBAN.fullmatch(compact) else word
+
+
+def is_iban(word: str) -> bool:
+    """Whether an account number without blanks is an IBAN with right check digits (ISO 13616, ISO 7064)."""
+    return _IBAN.fullmatch(word) is not None and _mod_97(word) == 1
+
+
+_CREDITOR_REFERENCE: Final = re.compile(r"RF[0-9]{2}[A-Z0-9]{1,21}")
+
+
+def is_creditor_reference(text: str) -> bool:
+    """Whether a text is a creditor reference, RF and right check digits, and nothing else (ISO 11649)."""
+    if text[:2].upper() != "RF":
+        return False
+    word = "".join(text.split()).upper()
+    return _CREDITOR_REFERENCE.fullmatch(word) is not None and _mod_97(word) == 1
+
+
+def _mod_97(word: str) -> int:
+    return int("".join(str(int(c, 36)) for c in word[4:] + word[:4])) % 97
 
 
 _DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:T[0-9:.,]{1,20})?(?:Z|[+-]\d{2}(?::?\d{2})?)?", re.ASCII)

@@ -1,0 +1,105 @@
+"""Reads :61:, the statement line: a movement on the account."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Final, NoReturn
+
+import msgspec
+
+from token_engine.domain.entry import CreditDebit, EntryStatus
+from token_engine.iso20022.mt_fields import Field
+from token_engine.iso20022.mt_values import AMOUNT, amount, entry_date, short_date
+from token_engine.iso20022.words import REFERENCE_LENGTH, reference
+
+# 6!n[4!n]2a[1!a]15d1!a3!c16x[//16x]; banks write a blank in the type ("NOV "), too.
+_LINE: Final = re.compile(
+    rf"(?P<value>\d{{6}})(?P<entry>\d{{4}})?(?P<mark>R?[CD]|E[CD])(?P<funds>[A-Z])?(?P<amount>{AMOUNT})"
+    r"(?P<type>[A-Z][A-Z0-9 ]{3})(?P<references>.*)",
+    re.ASCII,
+)
+# Where it stops reading tells which part is wrong.
+_PARTS: Final = (
+    ("value date", re.compile(r"\d{6}", re.ASCII), "invalid_date"),
+    ("debit/credit mark", re.compile(r"(\d{4})?(R?[CD]|E[CD])", re.ASCII), "invalid_indicator"),
+    ("amount", re.compile(rf"[A-Z]?(?=[\d,.]){AMOUNT}(?![\d,.])", re.ASCII), "invalid_amount"),
+)
+
+_MARKS: Final = {
+    "C": (CreditDebit.CRDT, False, EntryStatus.BOOK),
+    "D": (CreditDebit.DBIT, False, EntryStatus.BOOK),
+    # A reversal of a credit is a debit entry, and of a debit a credit entry.
+    "RC": (CreditDebit.DBIT, True, EntryStatus.BOOK),
+    "RD": (CreditDebit.CRDT, True, EntryStatus.BOOK),
+    # Expected, in an MT942.
+    "EC": (CreditDebit.CRDT, False, EntryStatus.PDNG),
+    "ED": (CreditDebit.DBIT, False, EntryStatus.PDNG),
+}
+_IN_DETAILS: Final = frozenset("EREF KREF PREF MARF MREF".split())
+"""In place of a reference: the reference is in :86:."""
+_COLUMNS: Final = re.compile(r" {2,}")
+
+
+class StatementLine(msgspec.Struct, gc=False):
+    """What one :61: says. The entry date is None where the bank leaves it out."""
+
+    value_date: date
+    entry_date: date | None
+    credit_debit: CreditDebit
+    reversal: bool
+    status: EntryStatus
+    amount: Decimal
+    owner_reference: str | None
+    """The account owner's reference of what caused the entry: what a debit was ordered under."""
+    servicer_reference: str | None
+    supplement: list[str]
+
+
+def statement_line(field: Field, currency: str) -> StatementLine:
+    """Read a :61: in the currency of its account. Raises RefusedError naming the part at fault."""
+    found = _LINE.fullmatch(field.text)
+    if found is None:
+        _refuse(field)
+    value_word, entry_word, mark, _, digits, _, references = found.groups()
+    try:
+        value = short_date(value_word)
+        entry = None if entry_word is None else entry_date(entry_word, value)
+    except ValueError:
+        field.refuse("invalid_date", f"{value_word}{entry_word or ''} is no date", "value date")
+    owner, _, servicer = references.partition("//")
+    supplement = field.more
+    if len(owner) > 16 and not servicer:
+        # Some banks keep to columns: the reference, blanks up to its 16 characters, then a name.
+        owner, *beside = _COLUMNS.split(owner, maxsplit=1)
+        supplement = [*beside, *supplement]
+    owner = owner.strip()
+    side, reversal, status = _MARKS[mark]
+    return StatementLine(
+        value_date=value,
+        entry_date=entry,
+        credit_debit=side,
+        reversal=reversal,
+        status=status,
+        amount=amount(digits, currency, field),
+        owner_reference=None if owner.rstrip("+") in _IN_DETAILS else _bounded(owner, field, "reference"),
+        servicer_reference=_bounded(servicer, field, "bank reference"),
+        supplement=supplement,
+    )
+
+
+def _bounded(word: str, field: Field, part: str) -> str | None:
+    if len(word) > REFERENCE_LENGTH:
+        field.refuse("text_too_long", f"is longer than {REFERENCE_LENGTH} characters", part)
+    return reference(word)
+
+
+def _refuse(field: Field) -> NoReturn:
+    at = 0
+    for part, pattern, code in _PARTS:
+        found = pattern.match(field.text, at)
+        if found is None:
+            field.refuse(code, f"{field.text[at : at + 20]!r} is no {part}", part)
+        at = found.end()
+    field.refuse("invalid_line", f"{field.text[at : at + 4]!r} is no transaction type", "transaction type")
