@@ -1,6 +1,6 @@
 """Measure, print one table, and write `benchmarks/out/figures.json`.
 
-python -m benchmarks [--full] [drain | latency | http | expectations | growth | memory | reading …]
+python -m benchmarks [--full] [drain | latency | http | expectations | holds | growth | memory | reading …]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import drain, expectations, growth, http, latency, reading
+from benchmarks import drain, expectations, growth, holds, http, latency, reading
 from benchmarks.figure import Figure
 from benchmarks.servers import OUT, Servers, servers
 
@@ -24,6 +24,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Servers, bool], Iterator[Figure]]]] = {
     "latency": lambda running, _: latency.run(running),
     "http": lambda running, _: http.run(running),
     "expectations": lambda running, _: expectations.run(running),
+    "holds": lambda running, _: holds.run(running),
     "growth": lambda running, _: growth.run(running),
     "memory": lambda running, full: growth.memory(running, full=full),
     "reading": lambda _, __: reading.run(),

@@ -1,4 +1,4 @@
-"""The service to compare with: what a competent engineer would first write for Tier 1.
+"""The service to compare with: what a competent engineer would first write for Tier 1, and for holding tokens.
 
 One message is one transaction of a few plain, prepared statements on the engine's own schema, with the
 engine's own rules and every effect: raw message, entry once, position, verdict, discrepancy, breaker,
@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -34,6 +34,7 @@ from pydantic import BaseModel
 
 from token_engine.domain.backing import ACTION, Level, judge
 from token_engine.domain.breaker import Breaker, step
+from token_engine.tiers.payouts import NewPayout
 
 _encode = msgspec.json.Encoder().encode
 _AUDIT = (
@@ -164,6 +165,54 @@ async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door:
     subject = "reconciliation.tier1.ok" if level is Level.OK else "reconciliation.tier1.mismatch"
     await _announce(tx, digest.hex(), subject, text)
     return answer
+
+
+async def hold(tx: AsyncConnection[Any], key: str, payout: UUID, wanted: NewPayout) -> None:
+    """Hold tokens for a payout under the account's lock, by the engine's rules. The caller commits."""
+    now = datetime.now(UTC)
+    digest = sha256(_encode(wanted)).digest()
+    cursor = await tx.execute("SELECT payload_digest FROM idempotency_keys WHERE key = %s", [key])
+    if await cursor.fetchone():
+        return
+    amount = Decimal(wanted.amount)
+    cursor = await tx.execute(
+        "SELECT id, currency, ledger_balance, reserved_balance, bank_reported_balance, circuit_breaker, closed_at,"
+        " ledger_mode, last_reconciliation_at FROM emi_accounts WHERE account_number = %s FOR NO KEY UPDATE",
+        [wanted.account_id],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise ValueError(f"unknown account {wanted.account_id}")
+    account, currency, ledger, reserved, bank, breaker, closed_at, mode, spoke_at = row
+    cursor = await tx.execute(
+        "SELECT balance, reserved FROM ledger_holders WHERE account_id = %s AND holder = %s", [account, wanted.holder]
+    )
+    holder = await cursor.fetchone()
+    fresh = spoke_at is not None and now - spoke_at <= timedelta(hours=24)
+    level = judge(ledger, bank)
+    lawful = breaker == "closed" and closed_at is None and mode == "engine" and level in (Level.OK, Level.MINOR)
+    if not (lawful and fresh and holder and amount <= min(ledger - reserved, holder[0] - holder[1])):
+        raise ValueError("refused")
+    expires_at = now + timedelta(minutes=wanted.expires_in_minutes)
+    view = {
+        "id": payout, "account_id": account, "account_number": wanted.account_id, "currency": currency,
+        "amount": str(amount), "holder": wanted.holder, "beneficiary": wanted.beneficiary, "state": "HELD",
+        "end_to_end_id": wanted.end_to_end_id, "requested_by": wanted.actor, "requested_at": now,
+        "expires_at": expires_at,
+    }  # fmt: skip
+    text = _encode(view).decode()
+    await tx.execute(
+        "INSERT INTO payouts (id, account_id, end_to_end_id, amount, holder, beneficiary, state, requested_by,"
+        " requested_at, expires_at) VALUES (%s, %s, %s, %s, %s, %s, 'HELD', %s, %s, %s)",
+        [payout, account, wanted.end_to_end_id, amount, wanted.holder, wanted.beneficiary, wanted.actor, now,
+         expires_at],
+    )  # fmt: skip
+    await _announce(tx, f"payout.{payout}.held", "reconciliation.payout.held", text)
+    await tx.execute(_AUDIT, [now, "payout_held", account, None, text])
+    await tx.execute(
+        "INSERT INTO idempotency_keys (key, payload_digest, status, answer, at) VALUES (%s, %s, 201, %s, %s)",
+        [key, digest, text, now],
+    )
 
 
 async def _tell(
