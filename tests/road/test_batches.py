@@ -139,7 +139,9 @@ class Names:
 
     def plain(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: self.plain(inner) for key, inner in value.items() if key not in ("kept_as", "id")}
+            return {
+                key: self.plain(inner) for key, inner in value.items() if key not in ("kept_as", "id", "movement_id")
+            }
         if isinstance(value, list):
             return [self.plain(inner) for inner in value]
         if isinstance(value, str | bytes) or value is None:

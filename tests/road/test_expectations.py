@@ -78,8 +78,9 @@ def test_a_credit_that_was_announced_becomes_tokens_in_its_own_transaction(bench
         movement = await road.row("SELECT * FROM ledger_movements WHERE kind = 'mint'")
         assert (met["met"], met["funding_id"], met["movement_id"]) == ("funding", key, movement["id"])
         assert (movement["cause"], movement["actor"]) == ("B1", "engine")
-        event = await road.row("SELECT * FROM outbox WHERE subject = 'reconciliation.ledger.mint'")
-        assert str(key) in event["payload"]
+        for subject in ("reconciliation.ledger.mint", "reconciliation.funding.met"):
+            event = await road.row("SELECT * FROM outbox WHERE subject = %s", subject)
+            assert str(key) in event["payload"]
 
     story(bench, tell)
 
@@ -225,6 +226,7 @@ def test_the_banks_debit_settles_a_payout_in_its_own_transaction(bench: Bench, s
         met = await road.row("SELECT met, payout_id FROM entry_meetings")
         assert tuple(met.values()) == ("payout", key)
         assert await road.row("SELECT * FROM outbox WHERE subject = 'reconciliation.ledger.payout_settlement'")
+        assert await road.row("SELECT * FROM outbox WHERE subject = 'reconciliation.payout.settled'")
         assert (await road.state(account))["circuit_breaker"] == "closed"
 
     story(bench, tell)

@@ -153,14 +153,17 @@ class Decision:
         return met
 
     def _announce(self, met: Meeting, account: Account, evidence: Evidence) -> None:
-        """The event of a movement, and the discrepancy where the bank booked another amount. No audit row: nobody but
-        the bank did anything, and the entry, the movement and their meeting are three rows for ever already.
+        """The events of a movement and of what it ended, and the discrepancy where the bank booked another amount.
+
+        No audit row: nobody but the bank did anything, and entry, movement and meeting are three rows for ever.
         """
         view = events.movement(met.number, met.movement, account, self._now)
         expectation = "funding_id" if met.met is Met.FUNDING else "payout_id"
         view |= {expectation: str(met.expectation), "end_to_end_id": met.entry.entry.end_to_end_id}
         kind, event_id = met.movement.kind, f"movement.{met.number}"
         self._changes.announce(f"{events.LEDGER}.{kind}", event_id, evidence.source_reference, view)
+        subject, content = events.met(met, account, self._now)
+        self._changes.announce(subject, f"{event_id}.met", evidence.source_reference, content)
         if met.booked == met.expected:
             return
         expected, booked = (in_currency(amount, account.currency) for amount in (met.expected, met.booked))

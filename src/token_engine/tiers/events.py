@@ -15,6 +15,7 @@ from token_engine.domain.closing import ClosingState
 from token_engine.domain.discrepancy import Happening, Told
 from token_engine.domain.funding import Funding, FundingState
 from token_engine.domain.ledger import Movement
+from token_engine.domain.meeting import Meeting, Met
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.override import Override, OverrideState
 from token_engine.domain.payout import Payout, PayoutState
@@ -182,6 +183,30 @@ def payout(of: Payout, number: str, currency: str) -> dict[str, Any]:
         "settled_by": of.settled_by,
         "settled_at": of.settled_at,
         "settled_reason": of.settled_reason,
+    }
+
+
+def met(of: Meeting, account: Account, at: datetime) -> tuple[str, dict[str, Any]]:
+    """The subject and content that announce what an expectation has come to by the bank's entry."""
+    states: dict[Met, tuple[str, str]] = {
+        Met.FUNDING: (FUNDING[FundingState.MET], "funding_id"),
+        Met.PAYOUT: (PAYOUT[PayoutState.SETTLED], "payout_id"),
+        Met.PAYOUT_RETURN: (PAYOUT[PayoutState.RETURNED], "payout_id"),
+    }
+    subject, named = states[of.met]
+    return subject, {
+        named: of.expectation,
+        "account_id": account.id,
+        "account_number": account.number,
+        "currency": account.currency,
+        "token": f"x{account.currency}",
+        "end_to_end_id": of.entry.entry.end_to_end_id,
+        "holder": of.movement.to_holder or of.movement.from_holder,
+        "state": subject.rpartition(".")[2].upper(),
+        "amount": in_currency(of.expected, account.currency),
+        "booked": in_currency(of.booked, account.currency),
+        "movement_id": of.number,
+        "at": at,
     }
 
 
