@@ -12,7 +12,8 @@ from typing import Final
 
 import psycopg
 
-from benchmarks.drain import PROCESSES
+from benchmarks import latency
+from benchmarks.drain import NAIVE_MESSAGES, PROCESSES
 from benchmarks.figure import Figure
 from benchmarks.servers import Servers, free_port
 from benchmarks.workload import Workload, check, expect_all
@@ -22,22 +23,37 @@ MESSAGES: Final = 60_000
 
 
 def run(servers: Servers) -> Iterator[Figure]:
-    """Without expectations before and after, so that a machine that slows down slows both."""
-    before = _drain(servers, expected=False)
+    """What is compared with before and after, so that a machine that slows down slows both."""
+    before, plain_before = _drain(servers, expected=False), _drain(servers, expected=True, engine=False)
     met = _drain(servers, expected=True)
     none = harmonic_mean([before, _drain(servers, expected=False)])
-    yield Figure(f"drain {MESSAGES:,}, each meets a funding or payout (none)", met, "messages/s", none, met / none)
+    plain = harmonic_mean([plain_before, _drain(servers, expected=True, engine=False)])
+    name = f"drain {MESSAGES:,}, each meets a funding or payout"
+    yield Figure(name, met, "messages/s", plain, met / plain)
+    yield Figure(f"{name} (none)", met, "messages/s", none, met / none)
+    yield from _latency(servers)
 
 
-def _drain(servers: Servers, *, expected: bool) -> float:
-    workload = Workload(MESSAGES, ACCOUNTS)
+def _latency(servers: Servers) -> Iterator[Figure]:
+    """At the rate of `latency`: every message meets something, and before that none does."""
+    without, met = (
+        {f.name: f.value for f in latency.run(servers, expected=expected) if ", committed after" in f.name}
+        for expected in (False, True)
+    )
+    for name, value in met.items():
+        yield Figure(f"{name}, each meets something (none)", value, "ms", without[name], value / without[name])
+
+
+def _drain(servers: Servers, *, expected: bool, engine: bool = True) -> float:
+    workload = Workload(MESSAGES if engine else NAIVE_MESSAGES, ACCOUNTS)
     with servers.arena(ACCOUNTS, workload.bodies()) as arena:
         if expected:
             expect_all(arena.database_url, workload)
-        with arena.running([arena.engine(free_port()) for _ in range(PROCESSES)]) as processes:
-            arena.wait_for_messages(MESSAGES, processes, within=300)
+        commands = [arena.engine(free_port()) if engine else arena.naive_consumer() for _ in range(PROCESSES)]
+        with arena.running(commands) as processes:
+            arena.wait_for_messages(workload.messages, processes, within=300)
         check(arena.database_url, workload)
-        _check_met(arena.database_url, MESSAGES if expected else 0)
+        _check_met(arena.database_url, workload.messages if expected else 0)
         return arena.rate()
 
 

@@ -20,6 +20,7 @@ import select
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from statistics import quantiles
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ import psycopg
 from benchmarks.figure import Figure
 from benchmarks.servers import Arena, Servers, free_port, run_module
 from benchmarks.wire import Wire, publication
-from benchmarks.workload import SUBJECT, Workload, check
+from benchmarks.workload import SUBJECT, Workload, check, expect_all
 
 RATE: Final = 2_000
 SECONDS: Final = 15
@@ -39,9 +40,13 @@ _PATIENCE: Final = 0.5
 _STORED: Final = "_INBOX.stored"
 
 
-def run(servers: Servers) -> Iterator[Figure]:
-    """Median and 99th percentile until each of the four moments."""
-    with servers.arena(ACCOUNTS) as arena, arena.running([arena.engine(port := free_port())]) as processes:
+def run(servers: Servers, *, expected: bool = False) -> Iterator[Figure]:
+    """Median and 99th percentile until each of the four moments. `expected`: each message meets a funding or payout."""
+    with ExitStack() as stack:
+        arena = stack.enter_context(servers.arena(ACCOUNTS))
+        if expected:
+            expect_all(arena.database_url, Workload(RATE * (WARM_UP_SECONDS + SECONDS), ACCOUNTS))
+        processes = stack.enter_context(arena.running([arena.engine(port := free_port())]))
         processes[0].wait_for_http(f"http://127.0.0.1:{port}/api/v1/reconciliation/health")
         arguments = [arena.nats_url, str(RATE), str(WARM_UP_SECONDS + SECONDS), str(ACCOUNTS)]
         answer = run_module("benchmarks.latency", *arguments, within=SECONDS + 2 * _LATE_SECONDS)

@@ -4,7 +4,8 @@ One message is one transaction of a few plain, prepared statements on the engine
 engine's own rules and every effect: raw message, entry once, position, verdict, discrepancy, breaker,
 audit, outbox; it acknowledges after the commit. Nothing in it is slow on purpose: compiled driver and
 decoder, prepared statements, uvloop, and as many processes as the engine gets (two to drain, one for
-HTTP). It does less than the engine: one policy, no XML, no reports, no refusals, no relay of the outbox.
+HTTP). It does less than the engine: one policy, no XML, no reports, no refusals, no payouts that come back, no
+amounts that differ from what was expected, no relay of the outbox.
 
     python -m benchmarks.naive consume DATABASE_URL NATS_URL
     python -m benchmarks.naive serve DATABASE_URL PORT
@@ -84,6 +85,11 @@ async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door:
         return None
     change = said.amount if said.credit_debit_indicator == "CRDT" else -said.amount
     bank += change
+    awaited = await _awaited(tx, account, said, now) if said.end_to_end_id else None
+    if awaited is not None and (change < 0 or (state != "open" and ledger + change <= bank)):
+        ledger += change
+    else:
+        awaited = None
     difference = bank - ledger
     level = judge(ledger, bank)
     before = Breaker(state)
@@ -111,6 +117,8 @@ async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door:
         [account, message, said.message_id, said.amount, said.credit_debit_indicator, change,
          said.bank_reference, said.end_to_end_id, identity],
     )  # fmt: skip
+    if awaited is not None:
+        await _meet(tx, account, said, identity, change, awaited, now)
     await tx.execute(
         "UPDATE emi_accounts SET bank_reported_balance = %s, reconciliation_difference = %s,"
         " reconciliation_status = %s, reconciliation_source = 'CAMT_054', last_reconciliation_at = %s"
@@ -165,6 +173,59 @@ async def record(tx: AsyncConnection[Any], said: Notification, raw: bytes, door:
     subject = "reconciliation.tier1.ok" if level is Level.OK else "reconciliation.tier1.mismatch"
     await _announce(tx, digest.hex(), subject, text)
     return answer
+
+
+async def _awaited(
+    tx: AsyncConnection[Any], account: UUID, said: Notification, now: datetime
+) -> tuple[str, UUID, str] | None:
+    """The funding or payout that an entry meets, and whose tokens it makes or takes. Amounts are as expected here."""
+    if said.credit_debit_indicator == "CRDT":
+        statement = (
+            "SELECT 'funding', id, holder FROM fundings WHERE account_id = %s AND end_to_end_id = %s"
+            " AND state = 'EXPECTED' AND expires_at > %s"
+        )
+    else:
+        statement = (
+            "SELECT 'payout', id, holder FROM payouts WHERE account_id = %s AND end_to_end_id = %s"
+            " AND state IN ('HELD', 'SENT') AND requested_at <= %s"
+        )
+    cursor = await tx.execute(statement.encode(), [account, said.end_to_end_id, now])
+    return await cursor.fetchone()
+
+
+async def _meet(
+    tx: AsyncConnection[Any], account: UUID, said: Notification, identity: str, change: Decimal,
+    awaited: tuple[str, UUID, str], now: datetime,
+) -> None:  # fmt: skip
+    """Mint for a funding, or burn for a payout, and say what the entry was."""
+    met, key, holder = awaited
+    table, state = ("fundings", "MET") if met == "funding" else ("payouts", "SETTLED")
+    await tx.execute(
+        f"UPDATE {table} SET state = %s, settled_by = 'naive', settled_at = %s, settled_reason = 'booked'"
+        " WHERE id = %s".encode(),
+        [state, now, key],
+    )
+    kind, leaves, enters, gives, gets = (
+        ("mint", "issued", "holder", None, holder)
+        if met == "funding"
+        else ("payout_settlement", "holder", "issued", holder, None)
+    )
+    cursor = await tx.execute(
+        "INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor,"
+        " cause, at) VALUES (%s, %s, %s, %s, %s, %s, %s, 'booked', 'naive', %s, %s) RETURNING id",
+        [account, kind, abs(change), leaves, enters, gives, gets, said.bank_reference, now],
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    await tx.execute(
+        "INSERT INTO entry_meetings (account_id, amount, identity, occurrence, met, funding_id, payout_id, movement_id,"
+        " actor, reason, at) VALUES (%s, %s, %s, 0, %s, %s, %s, %s, 'naive', 'booked', %s)",
+        [account, said.amount, identity, met, key if met == "funding" else None, key if met == "payout" else None,
+         row[0], now],
+    )  # fmt: skip
+    text = _encode({"id": row[0], "kind": kind, "amount": str(abs(change)), "holder": holder, met: key}).decode()
+    await _announce(tx, f"movement.{row[0]}", f"reconciliation.ledger.{kind}", text)
+    await _announce(tx, f"movement.{row[0]}.met", f"reconciliation.{met}.{state.lower()}", text)
 
 
 async def hold(tx: AsyncConnection[Any], key: str, payout: UUID, wanted: NewPayout) -> None:

@@ -12,12 +12,12 @@ import pytest
 from road.bench import NOW, NUMBER, Bench, Road, note, road_on
 from road.payers import HOLDER, asked, cancelled, codes, held, held_one, reserved, said, sent, why
 from road.people import act, after, approve_override, ask_override, override
-from token_engine.domain.backing import DEFAULT_POLICY
+from token_engine.domain.backing import DEFAULT_POLICY, Policy
 from token_engine.domain.payout import PayoutState
 from token_engine.storage import payouts as stored
 from token_engine.storage import positions
 from token_engine.storage.database import Database, pipelined_transaction
-from token_engine.tiers import accounts, discrepancies, headroom, overrides, payout_acts, payout_story
+from token_engine.tiers import accounts, discrepancies, headroom, overrides, payout_acts, payout_story, policies
 from token_engine.tiers.payouts import hold
 
 DAY = timedelta(hours=24)
@@ -355,3 +355,24 @@ def test_a_hold_is_six_statements_and_one_of_them_writes(migrated: str) -> None:
             assert sum(b"INSERT INTO" in s for s in statements) == 1
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("auto_resolve", [True, False])
+def test_a_late_payout_that_the_bank_has_paid_after_all_is_resolved_by_that(bench: Bench, auto_resolve: bool) -> None:
+    async def story(road: Road) -> None:
+        await policies.save(road.tx, "global", Policy(auto_resolve=auto_resolve), "tests", NOW)
+        account = await road.account()
+        key = await road.hold(account, "P1", sent=True)
+        assert await payout_acts.end(road.tx, account, [key], NOW + DAY) == 1
+        assert await payout_acts.resolve_late(road.tx, account, NOW + DAY) == 0
+        await road.take(note("M1", reference="B1", tag="P1", debit=True))
+        assert await payout_acts.resolve_late(road.tx, account, NOW + DAY) == int(auto_resolve)
+        assert await payout_acts.resolve_late(road.tx, account, NOW + DAY) == 0
+        found = await road.row("SELECT * FROM reconciliation_discrepancies WHERE subject = %s", str(key))
+        assert (found["status"], found["resolved_by"], found["resolution"]) == (
+            ("RESOLVED", "engine", "SETTLED by engine: the bank's entry B1") if auto_resolve else ("OPEN", None, None)
+        )
+        told = await road.rows("SELECT happening FROM discrepancy_events ORDER BY id")
+        assert [row["happening"] for row in told] == ["opened", *(["resolved"] if auto_resolve else [])]
+
+    bench.void(story)

@@ -20,14 +20,23 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 def do_once(
     url: str, key: str, operation: str, wanted: _T,
-    act: Callable[[Transaction, _T, str, datetime], Awaitable[dict[str, Any]]],
+    act: Callable[[Transaction, _T, str, datetime], Awaitable[dict[str, Any]]], status: int = 201,
 ) -> dict[str, Any]:  # fmt: skip
     """Do it once for its key; what it came to. Exits 1 with the reason where it is refused."""
 
-    async def work(database: Database) -> Answer:
+    async def ask(tx: Transaction) -> Answer:
         at = now()
+        return await once(tx, key, operation, wanted, at, lambda: act(tx, wanted, key, at), status)
+
+    return answered(url, ask)
+
+
+def answered(url: str, ask: Callable[[Transaction], Awaitable[Answer]]) -> dict[str, Any]:
+    """Ask in a transaction; what it came to. Exits 1 with the reason where it is refused."""
+
+    async def work(database: Database) -> Answer:
         async with database.transaction() as tx:
-            return await once(tx, key, operation, wanted, at, lambda: act(tx, wanted, key, at))
+            return await ask(tx)
 
     answer = with_database(url, work)
     if answer.status >= 400:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from datetime import datetime
+from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
 
-import msgspec
 import typer
 
+from token_engine.cli.once import Key, answered, do_once, fail
 from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl, database_of
 from token_engine.cli.session import now, show, with_database
-from token_engine.domain.gate import GateShut
 from token_engine.domain.payout import PayoutState
 from token_engine.domain.refusal import Refusal
 from token_engine.storage.database import Database, Transaction
 from token_engine.tiers import payout_acts, payout_story, payouts
-from token_engine.tiers.once import Answer, once
+from token_engine.tiers.once import Answer
 from token_engine.tiers.payout_acts import Cancelling, Sending
 from token_engine.tiers.payouts import Hold, NewPayout
 
@@ -31,7 +29,6 @@ _STORY: Final = {
     "at": "When (UTC)", "state": "What", "actor": "Who", "amount": "Tokens", "movement_id": "Movement", "reason": "",
 }  # fmt: skip
 Payout = Annotated[UUID, typer.Argument(help="Id of the payout.")]
-Key = Annotated[str | None, typer.Option(help="Idempotency key; without one each call is a request of its own.")]
 
 
 @app.command("list")
@@ -52,7 +49,7 @@ def listing(
 
     found = with_database(database_of(database_url, data), work)
     if found is None:
-        _fail(Refusal("unknown_account", f"no account {account!r} is known here"))
+        fail(Refusal("unknown_account", f"no account {account!r} is known here"))
     show(found, _COLUMNS, as_json=as_json)
 
 
@@ -66,7 +63,7 @@ def show_one(payout: Payout, data: Data = DATA, database_url: DatabaseUrl = None
 
     found = with_database(database_of(database_url, data), work)
     if found is None:
-        _fail(Refusal("unknown_payout", f"no payout {str(payout)!r} is known here"))
+        fail(Refusal("unknown_payout", f"no payout {str(payout)!r} is known here"))
     show([found], _COLUMNS, as_json=as_json)
     if not as_json:
         show(found["story"], _STORY, as_json=False)
@@ -93,10 +90,10 @@ def hold(
         end_to_end_id=end_to_end_id, expires_in_minutes=expires_in_minutes,
     )  # fmt: skip
 
-    async def act(tx: Transaction, key: str) -> Answer:
-        return (await payouts.hold(tx, [Hold(key, uuid4(), wanted)], now()))[0]
+    async def ask(tx: Transaction) -> Answer:
+        return (await payouts.hold(tx, [Hold(key or str(uuid4()), uuid4(), wanted)], now()))[0]
 
-    _do(database_url, data, key, as_json, act)
+    show([answered(database_of(database_url, data), ask)], _COLUMNS, as_json=as_json)
 
 
 @app.command()
@@ -107,13 +104,11 @@ def sent(
     """Say that the order goes to the bank."""
     wanted = Sending(actor=actor)
 
-    async def act(tx: Transaction, key: str) -> Answer:
-        at = now()
-        return await once(
-            tx, key, f"payout {payout} sent", wanted, at, lambda: payout_acts.send(tx, payout, wanted, at), 200
-        )
+    async def act(tx: Transaction, wanted: Sending, _: str, at: datetime) -> dict[str, Any]:
+        return await payout_acts.send(tx, payout, wanted, at)
 
-    _do(database_url, data, key, as_json, act)
+    url = database_of(database_url, data)
+    show([do_once(url, key or str(uuid4()), f"payout {payout} sent", wanted, act, 200)], _COLUMNS, as_json=as_json)
 
 
 @app.command()
@@ -130,29 +125,8 @@ def cancel(
     """Release what is held; one that was sent, only where the bank has rejected the order."""
     wanted = Cancelling(actor=actor, reason=reason, rejected_by_bank=rejected_by_bank)
 
-    async def act(tx: Transaction, key: str) -> Answer:
-        at = now()
-        return await once(
-            tx, key, f"payout {payout} cancelled", wanted, at,
-            lambda: payout_acts.cancel(tx, payout, wanted, at), 200,
-        )  # fmt: skip
+    async def act(tx: Transaction, wanted: Cancelling, _: str, at: datetime) -> dict[str, Any]:
+        return await payout_acts.cancel(tx, payout, wanted, at)
 
-    _do(database_url, data, key, as_json, act)
-
-
-def _do(
-    url: str | None, data: Path, key: str | None, as_json: bool, act: Callable[[Transaction, str], Awaitable[Answer]]
-) -> None:
-    async def work(database: Database) -> Answer:
-        async with database.transaction() as tx:
-            return await act(tx, key or f"cli-{uuid4()}")
-
-    answer = with_database(database_of(url, data), work)
-    if answer.status >= 400:
-        _fail(msgspec.json.decode(answer.content, type=GateShut))
-    show([msgspec.json.decode(answer.content)], _COLUMNS, as_json=as_json)
-
-
-def _fail(refusal: Refusal) -> NoReturn:
-    typer.echo(f"{refusal.code}: {refusal.message}", err=True)
-    raise typer.Exit(1)
+    url = database_of(database_url, data)
+    show([do_once(url, key or str(uuid4()), f"payout {payout} cancelled", wanted, act, 200)], _COLUMNS, as_json=as_json)

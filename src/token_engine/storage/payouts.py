@@ -217,6 +217,11 @@ async def raised(tx: Transaction, account_id: UUID, ids: Iterable[UUID]) -> set[
     return {row[0] for row in rows}
 
 
+async def overdue_gone(tx: Transaction, account_id: UUID | None, limit: int) -> list[dict[str, Any]]:
+    """Discrepancies of payouts that were late and are not on their way any more, with what became of each."""
+    return await _rows(tx, _sql.overdue_gone, {"account_id": account_id, "limit": limit})
+
+
 async def under_way(tx: Transaction) -> dict[str, int]:
     """How many payouts are held and sent."""
     [row] = await (await tx.execute(_sql.under_way)).fetchall()

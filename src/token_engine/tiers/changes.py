@@ -77,6 +77,15 @@ class Changes:
         )  # fmt: skip
         self.told(told, account, event_id)
 
+    def resolved(self, found: Discrepancy, account: Account, assignee: str | None, event_id: str) -> None:
+        """Resolve one that `raised` opened: `resolution` says by what evidence."""
+        self._raised.append(found)
+        told = Told(
+            discrepancy_id=found.id, type=found.type, happening=Happening.RESOLVED, at=found.at, actor=ENGINE,
+            severity=found.severity, text=found.resolution, ledger=found.ledger, bank=found.bank, assignee=assignee,
+        )  # fmt: skip
+        self.told(told, account, event_id)
+
     def told(self, told: Told, account: Account, event_id: str) -> None:
         """What a person did with a discrepancy of `account`: into its story, the outbox and the audit log."""
         self._story.append(told)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from token_engine.domain.backing import Level
+from token_engine.domain.backing import Level, policy_for
 from token_engine.domain.discrepancy import PAYOUT_OVERDUE
 from token_engine.domain.gate import Cover, sending_gate, shut
 from token_engine.domain.payout import Payout, PayoutEvent, PayoutState
@@ -90,7 +90,8 @@ async def _keep(tx: Transaction, moved: Payout, payer: Payer, actor: str, now: d
 
 
 async def expire(database: Database, now: datetime) -> int:
-    """Release holds that were not sent in time, and raise sent payouts that the bank is late with; how many.
+    """Release holds that were not sent in time, raise sent payouts that the bank is late with, and resolve what was
+    raised of those that it has dealt with since; how many.
 
     Each once, however many engines do it: under its account's lock, each sees what the other wrote. That a hold
     that is over cannot be sent does not rest on this.
@@ -101,7 +102,32 @@ async def expire(database: Database, now: datetime) -> int:
     for account_id, rows in groupby(sorted(due), key=lambda row: row[0]):
         async with database.transaction() as tx:
             done += await end(tx, account_id, [key for _, key in rows], now)
+    async with database.transaction() as tx:
+        gone = {row["account_id"] for row in await stored.overdue_gone(tx, None, PAGE)}
+    for account_id in sorted(gone):
+        async with database.transaction() as tx:
+            done += await resolve_late(tx, account_id, now)
     return done
+
+
+async def resolve_late(tx: Transaction, account_id: UUID, now: datetime) -> int:
+    """Resolve what was raised of late payouts of one account that are not on their way any more; how many.
+
+    A policy with `auto_resolve` off leaves it to a person.
+    """
+    [account] = await positions.lock_ids(tx, [account_id])
+    policy = policy_for(await positions.policies_of(tx, [account]), account.id, account.currency)
+    rows = await stored.overdue_gone(tx, account_id, PAGE) if policy.auto_resolve else []
+    changes = Changes(now)
+    for row in rows:
+        found = Discrepancy(
+            row["id"], account_id, row["expected_value"], row["actual_value"], Level(row["severity"]), "PAYOUT",
+            row["source_reference"], now, None, type=PAYOUT_OVERDUE, subject=str(row["payout_id"]),
+            resolution=f"{row['state']} by {row['settled_by']}: {row['settled_reason']}",
+        )  # fmt: skip
+        changes.resolved(found, account, row["assignee"], f"payout.{row['payout_id']}.late.over")
+    await changes.write(tx)
+    return len(rows)
 
 
 async def end(tx: Transaction, account_id: UUID, ids: Iterable[UUID], now: datetime) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import psycopg
 import psycopg_pool
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
@@ -24,6 +24,7 @@ from token_engine.entrypoints.api import (
     questions,
     receipts,
 )
+from token_engine.entrypoints.api.described import Actor, Key, body
 from token_engine.entrypoints.api.page import page
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.tiers import accounts, orders
@@ -50,33 +51,7 @@ _CAMT054_BODY: Final[dict[str, Any]] = {
 }
 
 
-def _body(of: type[msgspec.Struct]) -> dict[str, Any]:
-    """The documentation of a body: its schema in one piece, because references would look for it elsewhere."""
-    _, schemas = msgspec.json.schema_components([of])
-
-    def whole(part: Any) -> Any:
-        match part:
-            case {"$ref": name}:
-                return whole(schemas[name.rpartition("/")[2]])
-            case dict():
-                return {key: whole(member) for key, member in part.items()}
-            case list():
-                return [whole(member) for member in part]
-            case _:
-                return part
-
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": whole(schemas[of.__name__])}}}}
-
-
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
-_Actor = Annotated[str, Header(alias="X-Actor", min_length=1, max_length=140, description="who does this")]
-_Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[!-~]+$",
-        description="a name of the request: the same again is answered again, not done again",
-    ),
-]  # fmt: skip
 _PageSize = Annotated[int, Query(ge=1, le=questions.LARGEST_PAGE)]
 
 
@@ -144,8 +119,8 @@ def _tiers(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _accounts(app: FastAPI, rooms: Rooms) -> None:
-    @app.post(f"{_V1}/accounts", tags=["accounts"], status_code=201, openapi_extra=_body(accounts.NewAccount))
-    async def create(request: Request, actor: _Actor = "api") -> Response:
+    @app.post(f"{_V1}/accounts", tags=["accounts"], status_code=201, openapi_extra=body(accounts.NewAccount))
+    async def create(request: Request, actor: Actor = "api") -> Response:
         """Take an account on."""
         try:
             wanted = msgspec.json.decode(await intake.small_body(request), type=accounts.NewAccount)
@@ -181,7 +156,7 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
         return envelope.ok(view) if view else envelope.not_found("account", account_id)
 
     @app.post(f"{_V1}/accounts/{{account_id}}/close", tags=["accounts"])
-    async def close(account_id: str, actor: _Actor = "api") -> Response:
+    async def close(account_id: str, actor: Actor = "api") -> Response:
         """Close an account: messages for it are rejected from then on."""
         async with rooms.database.transaction() as tx:
             closed = await accounts.close(tx, account_id, actor, rooms.clock())
@@ -191,32 +166,30 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _ledger(app: FastAPI, rooms: Rooms) -> None:
-    @app.post(f"{_V1}/burns", tags=["ledger"], status_code=201, openapi_extra=_body(orders.Burn))
-    async def burn(request: Request, key: _Key) -> Response:
+    @app.post(f"{_V1}/burns", tags=["ledger"], status_code=201, openapi_extra=body(orders.Burn))
+    async def burn(request: Request, key: Key) -> Response:
         """Burn tokens that a holder gives up."""
         return await ledger.change(rooms, request, key, "burn", orders.Burn, orders.burn)
 
-    @app.post(f"{_V1}/transfers", tags=["ledger"], status_code=201, openapi_extra=_body(orders.Transfer))
-    async def transfer(request: Request, key: _Key) -> Response:
+    @app.post(f"{_V1}/transfers", tags=["ledger"], status_code=201, openapi_extra=body(orders.Transfer))
+    async def transfer(request: Request, key: Key) -> Response:
         """Pass tokens from one holder to another."""
         return await ledger.change(rooms, request, key, "transfer", orders.Transfer, orders.transfer)
 
-    @app.post(f"{_V1}/replenishments", tags=["ledger"], status_code=201, openapi_extra=_body(orders.Replenishment))
-    async def replenish(request: Request, key: _Key) -> Response:
+    @app.post(f"{_V1}/replenishments", tags=["ledger"], status_code=201, openapi_extra=body(orders.Replenishment))
+    async def replenish(request: Request, key: Key) -> Response:
         """Keep that the issuer's own money backs tokens."""
         return await ledger.change(rooms, request, key, "replenishment", orders.Replenishment, orders.replenish)
 
     @app.post(
-        f"{_V1}/movements/{{number}}/reversal", tags=["ledger"], status_code=201, openapi_extra=_body(orders.Reversal)
+        f"{_V1}/movements/{{number}}/reversal", tags=["ledger"], status_code=201, openapi_extra=body(orders.Reversal)
     )
-    async def reverse(request: Request, key: _Key, number: int) -> Response:
+    async def reverse(request: Request, key: Key, number: int) -> Response:
         """Undo a movement by its opposite."""
         return await ledger.reversal(rooms, request, key, number)
 
-    @app.post(
-        f"{_V1}/ledger/movements", tags=["ledger"], status_code=201, openapi_extra=_body(orders.ExternalMovements)
-    )
-    async def external(request: Request, key: _Key) -> Response:
+    @app.post(f"{_V1}/ledger/movements", tags=["ledger"], status_code=201, openapi_extra=body(orders.ExternalMovements))
+    async def external(request: Request, key: Key) -> Response:
         """Post what a token ledger kept elsewhere has moved: all of it, or nothing."""
         return await ledger.change(
             rooms, request, key, orders.EXTERNAL_MOVEMENTS, orders.ExternalMovements, orders.post_external

@@ -14,6 +14,7 @@ from token_engine.domain.closing import Closing
 from token_engine.domain.override import Override
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.entrypoints.api import envelope, intake
+from token_engine.entrypoints.api.described import body
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.storage.database import Transaction
 from token_engine.tiers import breakers, closings, overrides
@@ -26,13 +27,8 @@ _BREAKER: Final = f"{_ACCOUNT}/circuit-breaker"
 _INVALID: Final = {"invalid_actor", "invalid_reason", "invalid_expires_at", "invalid_minutes"}
 
 
-def _body(of: type[Any]) -> dict[str, Any]:
-    schema = msgspec.json.schema_components([of])[1][of.__name__]
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-_ACT: Final = _body(Act)
-_OVERRIDE: Final = _body(NewOverride)
+_ACT: Final = body(Act)
+_OVERRIDE: Final = body(NewOverride)
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
 _Actor = Annotated[str, Header(alias="X-Actor", description="who does this")]
 _Reason = Annotated[str, Query(description="why")]

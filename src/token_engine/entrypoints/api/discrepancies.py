@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Query, Request, Response
 from token_engine.domain.discrepancy import DifferenceRemains
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.entrypoints.api import envelope, intake
+from token_engine.entrypoints.api.described import body
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.tiers import discrepancies
 from token_engine.tiers.discrepancies import Act, Assignment, Comment, Question, Reopening, Resolution
@@ -66,30 +67,25 @@ def add_paths(app: FastAPI, rooms: Rooms) -> None:
             view = await discrepancies.show(tx, discrepancy_id, rooms.clock())
         return envelope.ok(view) if view else envelope.not_found("discrepancy", discrepancy_id[:40])
 
-    @app.post(f"{_PATH}/{{discrepancy_id}}/assignment", tags=["discrepancies"], openapi_extra=_body(Assignment))
+    @app.post(f"{_PATH}/{{discrepancy_id}}/assignment", tags=["discrepancies"], openapi_extra=body(Assignment))
     async def assign(discrepancy_id: str, request: Request) -> Response:
         """Say whose it is; `assignee` null gives it back."""
         return await _do(rooms, discrepancy_id, request, Assignment)
 
-    @app.post(f"{_PATH}/{{discrepancy_id}}/comments", tags=["discrepancies"], openapi_extra=_body(Comment))
+    @app.post(f"{_PATH}/{{discrepancy_id}}/comments", tags=["discrepancies"], openapi_extra=body(Comment))
     async def comment(discrepancy_id: str, request: Request) -> Response:
         """Write down what was found."""
         return await _do(rooms, discrepancy_id, request, Comment)
 
-    @app.post(f"{_PATH}/{{discrepancy_id}}/resolution", tags=["discrepancies"], openapi_extra=_body(Resolution))
+    @app.post(f"{_PATH}/{{discrepancy_id}}/resolution", tags=["discrepancies"], openapi_extra=body(Resolution))
     async def resolve(discrepancy_id: str, request: Request) -> Response:
         """Say that it is done, and why. 409 `difference_remains`, with the figures, while ledger and bank are apart."""
         return await _do(rooms, discrepancy_id, request, Resolution)
 
-    @app.post(f"{_PATH}/{{discrepancy_id}}/reopening", tags=["discrepancies"], openapi_extra=_body(Reopening))
+    @app.post(f"{_PATH}/{{discrepancy_id}}/reopening", tags=["discrepancies"], openapi_extra=body(Reopening))
     async def reopen(discrepancy_id: str, request: Request) -> Response:
         """Take it up again. From then on only a person resolves it."""
         return await _do(rooms, discrepancy_id, request, Reopening)
-
-
-def _body(act: type[Act]) -> dict[str, Any]:
-    schema = msgspec.json.schema_components([act])[1][act.__name__]
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def _do(rooms: Rooms, name: str, request: Request, kind: type[_A]) -> Response:

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 
 from token_engine.domain.refusal import RefusedError
 from token_engine.entrypoints.api import envelope, ledger
+from token_engine.entrypoints.api.described import Key, body
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.storage.database import Transaction
 from token_engine.tiers import fundings
@@ -20,33 +20,21 @@ from token_engine.tiers.once import status_of
 _PATH: Final = "/api/v1/fundings"
 
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
-_Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[!-~]+$",
-        description="a name of the request: the same again is answered again, not done again",
-    ),
-]  # fmt: skip
 _State = Annotated[str | None, Query(description="expected, met, cancelled, expired or all")]
 _Before = Annotated[UUID | None, Query(description="id of the last funding seen")]
 _PageSize = Annotated[int, Query(ge=1, le=fundings.LARGEST_PAGE)]
 
 
-def _body(of: type[msgspec.Struct]) -> dict[str, Any]:
-    schema = msgspec.json.schema_components([of])[1][of.__name__]
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
 def add(app: FastAPI, rooms: Rooms) -> None:
     """The paths."""
 
-    @app.post(_PATH, tags=["fundings"], status_code=201, openapi_extra=_body(NewFunding))
-    async def announce(request: Request, key: _Key) -> Response:
+    @app.post(_PATH, tags=["fundings"], status_code=201, openapi_extra=body(NewFunding))
+    async def announce(request: Request, key: Key) -> Response:
         """Announce an expected credit: it mints when the bank books it, or now where it was booked before."""
         return await ledger.change(rooms, request, key, "funding", NewFunding, fundings.announce)
 
-    @app.post(f"{_PATH}/{{funding_id}}/cancel", tags=["fundings"], status_code=201, openapi_extra=_body(Cancellation))
-    async def cancel(funding_id: str, request: Request, key: _Key) -> Response:
+    @app.post(f"{_PATH}/{{funding_id}}/cancel", tags=["fundings"], status_code=201, openapi_extra=body(Cancellation))
+    async def cancel(funding_id: str, request: Request, key: Key) -> Response:
         """Expect it no more."""
 
         async def do(tx: Transaction, wanted: Cancellation, _: str, now: datetime) -> dict[str, Any]:

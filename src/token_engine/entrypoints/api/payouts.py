@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-import msgspec
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 
 from token_engine.domain.payout import PayoutState
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.entrypoints.api import envelope, intake, ledger
+from token_engine.entrypoints.api.described import Key, body
 from token_engine.entrypoints.api.questions import LARGEST_PAGE
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.tiers import headroom, payout_acts, payout_story
@@ -24,19 +24,7 @@ _ACCOUNT: Final = "/api/v1/accounts/{account_id}"
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 
 
-def _body(of: type[Any]) -> dict[str, Any]:
-    schema = msgspec.json.schema_components([of])[1][of.__name__]
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
-_Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[!-~]+$",
-        description="a name of the request: the same again is answered again, not done again",
-    ),
-]  # fmt: skip
 _Holder = Annotated[str | None, Query(description="whose tokens; without it the account's")]
 _Amount = Annotated[str | None, Query(description="a decimal number in major units")]
 
@@ -61,23 +49,23 @@ def add(app: FastAPI, rooms: Rooms) -> None:
 
 
 def _acts(app: FastAPI, rooms: Rooms) -> None:
-    @app.post(PATH, tags=["payouts"], status_code=201, openapi_extra=_body(NewPayout))
-    async def hold_payout(request: Request, key: _Key) -> Response:  # noqa: ARG001  told here, read by `hold`
+    @app.post(PATH, tags=["payouts"], status_code=201, openapi_extra=body(NewPayout))
+    async def hold_payout(request: Request, key: Key) -> Response:  # noqa: ARG001  told here, read by `hold`
         """Hold tokens for a payout: refused while the breaker is open or suspended, on Stale or Unknown evidence,
         and without cover; `reasons` names them all.
         """
         return await hold(request, rooms)
 
-    @app.post(f"{PATH}/{{payout_id}}/sent", tags=["payouts"], openapi_extra=_body(Sending))
-    async def sent(request: Request, key: _Key, payout_id: UUID) -> Response:
+    @app.post(f"{PATH}/{{payout_id}}/sent", tags=["payouts"], openapi_extra=body(Sending))
+    async def sent(request: Request, key: Key, payout_id: UUID) -> Response:
         """Say that the order goes to the bank. Refused while the breaker is open and not overridden."""
         return await ledger.change(
             rooms, request, key, f"payout {payout_id} sent", Sending,
             lambda tx, said, _, now: payout_acts.send(tx, payout_id, said, now), status=200,
         )  # fmt: skip
 
-    @app.post(f"{PATH}/{{payout_id}}/cancel", tags=["payouts"], openapi_extra=_body(Cancelling))
-    async def cancel(request: Request, key: _Key, payout_id: UUID) -> Response:
+    @app.post(f"{PATH}/{{payout_id}}/cancel", tags=["payouts"], openapi_extra=body(Cancelling))
+    async def cancel(request: Request, key: Key, payout_id: UUID) -> Response:
         """Release what is held. One that was sent: only where the bank has rejected it, with `rejected_by_bank`."""
         return await ledger.change(
             rooms, request, key, f"payout {payout_id} cancelled", Cancelling,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-import msgspec
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 
 from token_engine.domain.refusal import RefusedError
 from token_engine.entrypoints.api import envelope, ledger
+from token_engine.entrypoints.api.described import Key, body
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.storage.database import Transaction
 from token_engine.tiers import receipts
@@ -19,22 +19,10 @@ from token_engine.tiers.receipts import Allocation, Return, ReturnDebit
 _PATH: Final = "/api/v1/receipts"
 
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
-_Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[!-~]+$",
-        description="a name of the request: the same again is answered again, not done again",
-    ),
-]  # fmt: skip
 _Account = Annotated[str | None, Query(description="id or number")]
 _State = Annotated[str | None, Query(description="unallocated (the default), allocated, returned or all")]
 _Before = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="entry_id of the last receipt seen")]
 _PageSize = Annotated[int, Query(ge=1, le=receipts.LARGEST_PAGE)]
-
-
-def _body(of: type[msgspec.Struct]) -> dict[str, Any]:
-    schema = msgspec.json.schema_components([of])[1][of.__name__]
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def add(app: FastAPI, rooms: Rooms) -> None:
@@ -61,8 +49,8 @@ def add(app: FastAPI, rooms: Rooms) -> None:
             view = await receipts.show(tx, entry_id, rooms.clock())
         return envelope.ok(view) if view else envelope.not_found("receipt", str(entry_id)[:40])
 
-    @app.post(f"{_PATH}/{{entry_id}}/allocation", tags=["receipts"], status_code=201, openapi_extra=_body(Allocation))
-    async def allocate(entry_id: int, request: Request, key: _Key) -> Response:
+    @app.post(f"{_PATH}/{{entry_id}}/allocation", tags=["receipts"], status_code=201, openapi_extra=body(Allocation))
+    async def allocate(entry_id: int, request: Request, key: Key) -> Response:
         """Say whose money it is: a holder's, a funding's, or the issuer's own."""
 
         async def do(tx: Transaction, wanted: Allocation, _: str, now: datetime) -> dict[str, Any]:
@@ -70,8 +58,8 @@ def add(app: FastAPI, rooms: Rooms) -> None:
 
         return await ledger.change(rooms, request, key, f"allocation of receipt {entry_id}", Allocation, do)
 
-    @app.post(f"{_PATH}/{{entry_id}}/return", tags=["receipts"], status_code=201, openapi_extra=_body(Return))
-    async def give_back(entry_id: int, request: Request, key: _Key) -> Response:
+    @app.post(f"{_PATH}/{{entry_id}}/return", tags=["receipts"], status_code=201, openapi_extra=body(Return))
+    async def give_back(entry_id: int, request: Request, key: Key) -> Response:
         """Mark that it goes back to who sent it; `became.return_reference` is what the payment must carry."""
 
         async def do(tx: Transaction, wanted: Return, _: str, now: datetime) -> dict[str, Any]:
@@ -79,10 +67,8 @@ def add(app: FastAPI, rooms: Rooms) -> None:
 
         return await ledger.change(rooms, request, key, f"return of receipt {entry_id}", Return, do)
 
-    @app.post(
-        f"{_PATH}/{{entry_id}}/return/debit", tags=["receipts"], status_code=201, openapi_extra=_body(ReturnDebit)
-    )
-    async def tell_debit(entry_id: int, request: Request, key: _Key) -> Response:
+    @app.post(f"{_PATH}/{{entry_id}}/return/debit", tags=["receipts"], status_code=201, openapi_extra=body(ReturnDebit))
+    async def tell_debit(entry_id: int, request: Request, key: Key) -> Response:
         """Say which debit took it, where the bank did not book it under its return reference."""
 
         async def do(tx: Transaction, wanted: ReturnDebit, _: str, now: datetime) -> dict[str, Any]:
