@@ -14,12 +14,13 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from token_engine.domain.ledger import UNATTRIBUTED, Kind, Movement, legs_of
+from token_engine.domain.ledger import UNATTRIBUTED, Kind, Mode, Movement, legs_of
 from token_engine.domain.receipt import Receipt, Rejected
 from token_engine.domain.refusal import Refusal
 from token_engine.storage import ledger
 from token_engine.storage.database import Database, Transaction
 from token_engine.tiers import accounts
+from token_engine.tiers import ledger as posting
 from token_engine.tiers.accounts import NewAccount
 from token_engine.tiers.delivery import Delivery, Door, delivery
 from token_engine.tiers.notification import record
@@ -212,6 +213,17 @@ def camt(message_id: str, *sections: str, kind: str = "camt.054", blank: str = "
         f'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:{kind}.001.08"><{root}><GrpHdr>'
         f"<MsgId>{message_id}</MsgId></GrpHdr>{body}</{root}>{blank}</Document>"
     ).encode()
+
+
+async def mint(
+    road: Road, account: UUID, amount: str, entry: str, *, holder: str = "h", at: datetime = NOW
+) -> dict[str, Any]:
+    """Mint against an entry, as whoever allocates one does: its name is the key."""
+    movement = Movement(
+        kind=Kind.MINT, amount=Decimal(amount), to_holder=holder, reason=f"booked credit {entry}", actor="tests",
+        cause=entry, key=f"mint {entry}",
+    )  # fmt: skip
+    return (await posting.post(road.tx, [(account, movement)], Mode.ENGINE, at))[0]
 
 
 def report(message_id: str, *lines: str, number: str = NUMBER, blank: str = "") -> bytes:

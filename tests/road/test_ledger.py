@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from road.bench import NOW, NUMBER, Bench, Road, note
-from token_engine.domain.backing import Verdict
+from road.bench import NOW, NUMBER, Bench, Road, mint, note
 from token_engine.domain.ledger import UNATTRIBUTED, Kind, Mode, Movement
 from token_engine.domain.refusal import RefusedError
 from token_engine.tiers import ledger, orders
@@ -71,22 +70,19 @@ def test_a_credit_mints_to_its_holder_and_only_what_the_bank_holds(bench: Bench)
         account = await road.account()
         await road.take(note("C", "50"))
 
-        async def mint(entry: str, amount: str, verdict: Verdict = Verdict.OK) -> str:
+        async def minted_or(entry: str, amount: str, at: datetime = LATER) -> str:
             try:
-                view = await ledger.post_mint(
-                    road.tx, account, holder="h", amount=Decimal(amount), entry=entry, actor="engine",
-                    verdict=verdict, now=LATER,
-                )  # fmt: skip
+                view = await mint(road, account, amount, entry, at=at)
             except RefusedError as refused:
                 return refused.refusal.code
             return str(view["receipt"])
 
-        assert await mint("C", "50.01") == "not_backed"
-        assert await mint("C", "50", Verdict.STALE) == await mint("C", "50", Verdict.UNKNOWN) == "no_fresh_evidence"
-        assert await mint("C", "50") == "Recorded"
-        assert await mint("C", "50") == "AlreadyRecorded"
-        assert await mint("C", "40") == "idempotency_conflict"
-        assert await mint("D", "0.01") == "not_backed"
+        assert await minted_or("C", "50.01") == "not_backed"
+        assert await minted_or("C", "50", NOW + timedelta(days=2)) == "no_fresh_evidence"
+        assert await minted_or("C", "50") == "Recorded"
+        assert await minted_or("C", "50") == "AlreadyRecorded"
+        assert await minted_or("C", "40") == "idempotency_conflict"
+        assert await minted_or("D", "0.01") == "not_backed"
         minted = await road.row("SELECT * FROM ledger_movements WHERE kind = 'mint'")
         assert (minted["cause"], minted["to_holder"], minted["amount"]) == ("C", "h", 50)
         assert (await road.state(account))["ledger_balance"] == 1_000_050

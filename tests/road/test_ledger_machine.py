@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from msgspec import structs
 
-from road.bench import NOW, Bench, note
-from token_engine.domain.backing import Policy, Verdict
+from road.bench import NOW, Bench, mint, note
+from token_engine.domain.backing import Policy
 from token_engine.domain.refusal import RefusedError
 from token_engine.storage import ledger as stored
-from token_engine.tiers import ledger, orders, policies
+from token_engine.tiers import orders, policies
 from token_engine.tiers.once import Answer, once
 
 WIDE = Policy(
@@ -149,16 +150,14 @@ class TokenLedger(RuleBasedStateMachine):
             expected = "no_fresh_evidence"
         else:
             expected = self.why_not(account, None, holder, amount)
-        mint = ledger.post_mint(
-            self.road.tx, self.ids[account], holder=holder, amount=Decimal(amount), entry=entry, actor="tests",
-            verdict=Verdict.STALE if stale else Verdict.OK, now=NOW,
-        )  # fmt: skip
+        at = NOW + timedelta(days=2) if stale else NOW
+        asked = mint(self.road, self.ids[account], amount, entry, holder=holder, at=at)
         if expected is not None:
             with pytest.raises(RefusedError) as refused:
-                self.run(mint)
+                self.run(asked)
             assert refused.value.refusal.code == expected
             return
-        view = self.run(mint)
+        view = self.run(asked)
         assert view["receipt"] == ("AlreadyRecorded" if earlier else "Recorded")
         if not earlier:
             self.minted[account, entry] = said

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from road.bench import NOW, NUMBER, Road, note, road_on
-from token_engine.domain.backing import Verdict
+from road.bench import NOW, NUMBER, Road, mint, note, road_on
 from token_engine.domain.receipt import Recorded
 from token_engine.storage import ledger as stored
-from token_engine.tiers import ledger, orders
+from token_engine.tiers import orders
 from token_engine.tiers.once import Answer, once
 
 Act = Callable[[Road], Awaitable[Any]]
@@ -42,12 +41,9 @@ def reversal(key: str) -> Act:
     return act
 
 
-def mint(entry: str) -> Act:
+def mint_for(entry: str) -> Act:
     async def act(road: Road) -> dict[str, Any]:
-        account = await orders.find_account(road.tx, NUMBER)
-        return await ledger.post_mint(
-            road.tx, account, holder="h", amount=Decimal(10), entry=entry, actor="engine", verdict=Verdict.OK, now=NOW
-        )
+        return await mint(road, await orders.find_account(road.tx, NUMBER), "10", entry)
 
     return act
 
@@ -177,9 +173,9 @@ def test_a_notification_and_a_burn_judge_what_both_have_left(migrated: str, *, s
 def test_a_credit_mints_once_however_many_find_it(migrated: str) -> None:
     async def credited(road: Road) -> Any:
         await credit("C")(road)
-        return await mint("C")(road)
+        return await mint_for("C")(road)
 
-    first, second, account = race(migrated, credited, mint("C"))
+    first, second, account = race(migrated, credited, mint_for("C"))
     assert (first["receipt"], second["receipt"]) == ("Recorded", "AlreadyRecorded")
     assert first["id"] == second["id"]
     assert account["ledger_balance"] == 1_000_010

@@ -118,7 +118,8 @@ WHERE d.account_id = %s AND d.discrepancy_type = 'PAYOUT_OVERDUE' AND d.subject 
 -- What was raised as late and is not on its way any more: for the engine to resolve, unless a person took it up again.
 SELECT d.account_id, d.id, d.severity, d.expected_value, d.actual_value, d.source_reference, d.assignee, p.id AS payout_id, p.state,
     p.settled_by, p.settled_reason
-FROM reconciliation_discrepancies d JOIN payouts p ON p.id::text = d.subject AND p.account_id = d.account_id
+FROM reconciliation_discrepancies d
+JOIN payouts p ON p.id = CASE d.discrepancy_type WHEN 'PAYOUT_OVERDUE' THEN d.subject::uuid END
 WHERE d.discrepancy_type = 'PAYOUT_OVERDUE' AND d.status <> 'RESOLVED' AND d.reopened_at IS NULL AND p.state <> 'SENT'
     AND (%(account_id)s::uuid IS NULL OR d.account_id = %(account_id)s::uuid)
 ORDER BY d.account_id, d.id LIMIT %(limit)s

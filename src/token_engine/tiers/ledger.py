@@ -34,23 +34,6 @@ async def open_account(tx: Transaction, account_id: UUID, balance: Decimal, acto
     await ledger.post(tx, [(account_id, movement, legs_of(movement))], now)
 
 
-async def post_mint(
-    tx: Transaction, account_id: UUID, *, holder: str, amount: Decimal, entry: str, actor: str, verdict: Verdict,
-    now: datetime,
-) -> dict[str, Any]:  # fmt: skip
-    """Mint `amount` (major units) to `holder` against the bank's booked credit `entry`; the movement's view.
-
-    The entry's reference is the key: one credit mints once, and its second mint is AlreadyRecorded. `verdict`
-    is what may be said of the account at `now`; Stale and Unknown mint nothing, nor does an open breaker.
-    Raises RefusedError, and has then written nothing.
-    """
-    movement = Movement(
-        kind=Kind.MINT, amount=amount, to_holder=holder, reason=f"booked credit {entry}"[:500], actor=actor,
-        cause=entry, key=f"mint {entry}",
-    )  # fmt: skip
-    return (await post(tx, [(account_id, movement)], Mode.ENGINE, now, verdict=verdict))[0]
-
-
 async def reverse(tx: Transaction, number: int, reason: str, actor: str, key: str, now: datetime) -> dict[str, Any]:
     """Post the movement that undoes movement `number`; its view. Raises RefusedError.
 
@@ -67,16 +50,15 @@ async def reverse(tx: Transaction, number: int, reason: str, actor: str, key: st
 
 
 async def post(
-    tx: Transaction, wanted: Sequence[tuple[UUID, Movement]], poster: Mode, now: datetime,
-    *, verdict: Verdict | None = None,
-) -> list[dict[str, Any]]:  # fmt: skip
+    tx: Transaction, wanted: Sequence[tuple[UUID, Movement]], poster: Mode, now: datetime
+) -> list[dict[str, Any]]:
     """Post movements, each after those before it, all or none; their views in the same order.
 
     One that is posted under its key already is AlreadyRecorded. Raises RefusedError, naming the movement's
     place where there are several, before anything is written. An account is judged once, by what all of them
     come to: a batch is one act. `now` has a time zone.
     """
-    posting = await _load(tx, wanted, now, verdict)
+    posting = await _load(tx, wanted, now)
     views: list[dict[str, Any]] = []
     for place, (account_id, movement) in enumerate(wanted):
         try:
@@ -94,9 +76,7 @@ def _at(place: int, refused: RefusedError) -> RefusedError:
     return RefusedError(why.code, f"{where}.{why.message}", f"{where}.{why.field}" if why.field else where)
 
 
-async def _load(
-    tx: Transaction, wanted: Sequence[tuple[UUID, Movement]], now: datetime, verdict: Verdict | None
-) -> _Posting:
+async def _load(tx: Transaction, wanted: Sequence[tuple[UUID, Movement]], now: datetime) -> _Posting:
     ids = {account_id for account_id, _ in wanted}
     locked = await positions.lock_ids(tx, ids)
     breaks = await positions.open_discrepancies(tx, ids)
@@ -116,7 +96,7 @@ async def _load(
     numbers = {m.reverses for _, m in wanted if m.reverses is not None}
     originals = await ledger.originals(tx, numbers) if numbers else {}
     reversed_by = {number: o.reversed_by for number, o in originals.items() if o.reversed_by is not None}
-    return _Posting(accounts, books, known, reversed_by, now, verdict)
+    return _Posting(accounts, books, known, reversed_by, now)
 
 
 class _Fresh(NamedTuple):
@@ -134,14 +114,12 @@ class _Posting:
     def __init__(
         self, accounts: Mapping[UUID, Account], books: Mapping[UUID, OpenBook],
         known: Mapping[tuple[UUID, str], Posted], reversed_by: dict[int, int], now: datetime,
-        verdict: Verdict | None,
     ) -> None:  # fmt: skip
         self._accounts = accounts
         self._books = books
         self._known = known
         self._reversed_by = reversed_by
         self._now = now
-        self._verdict = verdict
         self._fresh: list[_Fresh] = []
         self._keys: set[tuple[UUID, str]] = set()
         self._decided = 0
@@ -181,8 +159,6 @@ class _Posting:
             raise RefusedError("already_reversed", text, "reverses")
 
     def _verdict_on(self, account_id: UUID) -> Verdict:
-        if self._verdict is not None:
-            return self._verdict
         account, opened = self._accounts[account_id], self._books[account_id]
         level = judge(opened.book.ledger, account.bank, account.policy)
         return verdict_as_of(level, opened.evidence_at, self._now, account.policy)
