@@ -33,6 +33,18 @@ def test_an_advice_and_the_report_that_repeats_it_are_one_movement(bench: Bench)
     bench.void(story)
 
 
+@pytest.mark.parametrize("inverts", [False, True])
+def test_the_marks_of_a_reversal_say_which_way_whatever_the_bank_does_in_camt(bench: Bench, inverts: bool) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account(inverts_reversals=inverts)
+        await road.take_one(mt942(":61:2511181118RC10,NTRFNONREF//BANK-1").encode())
+        assert await road.position(account) == 999_990
+        await road.take_one(mt942(":61:2511181118RD7,NTRFNONREF//BANK-2").encode())
+        assert await road.position(account) == 999_997
+
+    bench.void(story)
+
+
 def test_reports_under_one_reference_are_not_taken_for_one(bench: Bench) -> None:
     async def story(road: Road) -> None:
         account = await road.account()

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from token_engine.domain.entry import CreditDebit, Entry
+from token_engine.domain.entry import CreditDebit, Entry, ReversalSign
 
 
 class MessageKind(StrEnum):
@@ -75,6 +75,13 @@ class Heading(msgspec.Struct, frozen=True, kw_only=True):
     """`TxsSummry/TtlNtries/Sum`: of amounts without sign."""
     page_number: int | None = None
     last_page: bool | None = None
+
+    def reversal_sign(self, of_bank: ReversalSign) -> ReversalSign:
+        """What a reversal in this message means, from a bank that means `of_bank` by ISO 20022's `RvslInd`.
+
+        SWIFT MT has a mark of its own for each way (field 61: RC lowers, RD raises), which no bank turns round.
+        """
+        return ReversalSign.PUBLISHED if self.type.startswith("MT") else of_bank
 
     def ended(self, ending: Ending) -> Heading:
         """The same, complete with what stood after the entries."""

@@ -107,7 +107,7 @@ def _accept_one(notification: Notification, directory: Directory, source: str, l
     if heading.kind is MessageKind.STATEMENT:
         raise RefusedError(
             "statement_not_here",
-            "a camt.053 statement closes a day: it is kept, and moves no position as a notification does",
+            "a statement (camt.053, MT940, MT950) closes a day: it is kept, and moves no position as notifications do",
         )
     account = directory.find(notification)
     if account.closed_at is not None:

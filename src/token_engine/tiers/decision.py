@@ -12,7 +12,7 @@ import msgspec
 from token_engine.domain.account import Account
 from token_engine.domain.backing import Level
 from token_engine.domain.discrepancy import FUNDING_AMOUNT_DIFFERS, PAYOUT_AMOUNT_DIFFERS, RETURN_AMOUNT_DIFFERS
-from token_engine.domain.entry import Entry, signed_amount
+from token_engine.domain.entry import Entry, ReversalSign, signed_amount
 from token_engine.domain.known import Admission, KnownMovements, NewEntry
 from token_engine.domain.ledger import Mode
 from token_engine.domain.meeting import Backing, Expectations, Meeting, Met
@@ -111,7 +111,7 @@ class Decision:
                 standing.account.id, notification.entries, heading.kind, heading.message_id,
                 copy=heading.copy, spoken_of=spoken_of,
             )  # fmt: skip
-            moved = self._moved(admission, standing.account)
+            moved = self._moved(admission, heading.reversal_sign(standing.account.reversal_sign))
             change = sum_exactly(change for _, change in moved)
             met = self._meet(standing, moved, change)
             self._keep_entries(admission, heading, standing.account, kept_as, moved, met)
@@ -135,9 +135,8 @@ class Decision:
         return Recorded(kept_as, message_id, answer) if news else AlreadyRecorded(kept_as, message_id, answer)
 
     @staticmethod
-    def _moved(admission: Admission, account: Account) -> list[tuple[NewEntry, Decimal]]:
+    def _moved(admission: Admission, sign: ReversalSign) -> list[tuple[NewEntry, Decimal]]:
         """What is new, with what it adds to the position."""
-        sign = account.reversal_sign
         return [(n, signed_amount(n.entry, sign) if n.entry.booked else Decimal(0)) for n in admission.new]
 
     def _meet(self, standing: Standing, moved: list[tuple[NewEntry, Decimal]], change: Decimal) -> list[Meeting]:
