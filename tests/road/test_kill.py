@@ -7,10 +7,12 @@ bytes that the engine kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -89,8 +91,20 @@ class Publisher:
 
 def postgres_backends(engine: Engine) -> list[psutil.Process]:
     """Those that serve the engine's own connections."""
-    postmaster = engine.server("postgres")
-    return [p for p in postmaster.children() if "token_engine" in " ".join(p.cmdline())]
+    return [p for p in engine.server("postgres").children() if "token_engine" in " ".join(_command_of(p))]
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:  # it ended since it was listed
+        return []
+
+
+def end(process: psutil.Process, how: Callable[[psutil.Process], None]) -> None:
+    """End it, unless it was quicker."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        how(process)
 
 
 def balances(engine: Engine) -> dict[str, Decimal]:
@@ -130,11 +144,11 @@ async def _kill_everything(data: Path, server: EmbeddedNats) -> None:
             for share in (0.6, 0.65, 0.7):
                 await publisher.reached(share)
                 for backend in postgres_backends(engine):
-                    backend.kill()
+                    end(backend, psutil.Process.kill)
 
             await publisher.reached(0.85)
             for backend in postgres_backends(engine):
-                backend.terminate()
+                end(backend, psutil.Process.terminate)
 
             await sending
             await sender.hurry()
