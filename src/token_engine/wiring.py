@@ -182,17 +182,9 @@ async def _engine(
 
         stack.push_async_callback(every(INTRADAY_MINUTES * 60, review))
 
-        async def expire() -> None:
-            if await breakers.expire(database, utc_now()) + await fundings.expire(database, utc_now()):
-                relay.wake()
-
-        stack.push_async_callback(every(_EXPIRY_SECONDS, expire))
-
-        async def expire_payouts() -> None:
-            if await payout_acts.expire(database, utc_now()):
-                relay.wake()
-
-        stack.push_async_callback(every(_EXPIRY_SECONDS, expire_payouts))
+        # Each by itself: one that fails must not keep the others from what is due.
+        for sweep in (breakers.expire, fundings.expire, payout_acts.expire):
+            stack.push_async_callback(every(_EXPIRY_SECONDS, _swept(sweep, database, relay)))
         if settings.demo:
             bank = SimulatedBank(demo.NUMBERS, settings.data_dir / "simulated_bank.json", Random())  # noqa: S311
 
@@ -203,6 +195,19 @@ async def _engine(
         stack.push_async_callback(await _serve(Rooms(database, batcher, holds, utc_now), listener, stop))
         _say_ready(settings)
         yield
+
+
+def _swept(
+    sweep: Callable[[Database, datetime], Awaitable[int]], database: Database, relay: Relay
+) -> Callable[[], Awaitable[None]]:
+    """Write down what is over by now, and have the news of it published."""
+
+    async def work() -> None:
+        if await sweep(database, utc_now()):
+            relay.wake()
+
+    work.__name__ = f"{sweep.__module__.rpartition('.')[2]}.{sweep.__name__}"  # what a log calls it
+    return work
 
 
 def must_not_end(task: asyncio.Task[None], stop: asyncio.Event) -> None:

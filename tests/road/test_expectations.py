@@ -298,6 +298,8 @@ def test_a_payout_that_comes_back_is_minted_again_to_who_gave_it(bench: Bench, t
         assert [level(receipt) for receipt in receipts] == [Level.OK, Level.OK]
         assert await payout(road, key) == "RETURNED"
         assert await balances(road, account) == (0, 0, 0)
+        settled = await road.row("SELECT settled_reason FROM payouts")
+        assert settled["settled_reason"] == "the bank's entry B1", "what settled it, not what brought it back"
         assert await minted(road) == [
             ("payout_settlement", 100, "unattributed", None),
             ("mint", 100, None, "unattributed"),

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -22,8 +21,6 @@ from token_engine.domain.ledger import Kind, Legs, Movement, legs_of
 from token_engine.domain.money import EXACT
 from token_engine.domain.payout import RESERVING, TABLE, PayoutEvent, PayoutState
 from token_engine.domain.person import ENGINE
-
-_NOTHING: Final = Decimal(0)
 
 
 class Met(StrEnum):

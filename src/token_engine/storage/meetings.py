@@ -40,11 +40,12 @@ async def write(tx: Transaction, meetings: Sequence[tuple[UUID, Meeting]], at: d
     and the row that lets no entry meet a second time. After the entries themselves. `at` has a time zone.
     """
     fundings = [(m.expectation, at, _reason(m)) for _, m in meetings if m.met is Met.FUNDING]
-    payouts = {  # one that was settled and returned in one batch is written as it ended, and why it was settled
-        m.expectation: (m.expectation, _STATE[m.met], at, _reason(m))
-        for _, m in sorted(meetings, key=lambda known: known[1].met is Met.PAYOUT_RETURN)
-        if m.met is not Met.FUNDING
-    }
+    payouts: dict[UUID, tuple[UUID, PayoutState, datetime, str]] = {}
+    for _, m in meetings:
+        if m.met is not Met.FUNDING:
+            # Settled and returned in one batch: written as it ended, with the reason for which it was settled.
+            reason = payouts[m.expectation][3] if m.expectation in payouts else _reason(m)
+            payouts[m.expectation] = m.expectation, _STATE[m.met], at, reason
     await tx.execute(_sql.settle, [*_columns(fundings, 3), *_columns(list(payouts.values()), 4)])
     await ledger.post_numbered(tx, [(account, m.movement, m.legs, m.number) for account, m in meetings], at)
     await keep(tx, [_row(account, m, at) for account, m in meetings])
