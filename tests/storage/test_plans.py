@@ -166,6 +166,8 @@ def test_what_is_open_or_expected_is_looked_up_account_by_account(planner: Plann
     found = [node for node in nodes(planner.plan(load("recall").recall)) if node.get("Relation Name") == relation]
     assert found
     assert all("account_id" in node["Index Cond"] for node in found)
+    if relation != "reconciliation_discrepancies":
+        assert all("end_to_end_id" in node["Index Cond"] for node in found), "not all that the account ever had"
 
 
 def test_an_entry_is_looked_up_by_amount_and_name_together(planner: Planner) -> None:

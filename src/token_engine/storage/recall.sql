@@ -1,5 +1,7 @@
 -- The look-ups ask entry by entry: OFFSET 0 keeps the planner from turning them round and reading an index
 -- whole, which is right on the empty table that it may have planned for, and ruinous a million entries later.
+-- A payout, of which there is one, is asked for as a range in its order: else that plan might take any index that
+-- begins with the account, and read all payouts that it ever had.
 
 -- name: recall
 -- All that deciding a batch nearly always needs, in one statement: each one more would make a lone message wait
@@ -49,6 +51,7 @@ SELECT json_build_array((
     CROSS JOIN LATERAL (
         SELECT p.*, coalesce((SELECT m.amount FROM entry_meetings e JOIN ledger_movements m ON m.id = e.movement_id
             WHERE e.payout_id = p.id AND e.met = 'payout'), 0) AS burnt
-        FROM payouts p WHERE p.account_id = a.id AND p.end_to_end_id = k.end_to_end_id COLLATE "C"
-        AND p.state IN ('HELD', 'SENT', 'SETTLED') OFFSET 0) p
+        FROM payouts p WHERE p.account_id = a.id
+        AND p.end_to_end_id BETWEEN k.end_to_end_id AND k.end_to_end_id
+        AND p.state IN ('HELD', 'SENT', 'SETTLED') ORDER BY p.end_to_end_id LIMIT 1) p
 ))::text
