@@ -1,0 +1,1 @@
+-- What a report needs that no other table keeps.
