@@ -98,13 +98,13 @@ VALUES ('{ACCOUNT}', 10, 'CRDT BOOK day 2025-11-18', 0, 'return', 'ann', 'r', '2
 INSERT INTO bank_message_parts (message_id, part, deflated) SELECT min(id), 0, '\\x78' FROM bank_messages;
 INSERT INTO emi_account_snapshots (id, account_id, snapshot_date, ledger_balance, bank_reported_balance)
 VALUES ('00000000-0000-4000-8000-0000000000b1', '{ACCOUNT}', '2025-11-17', 100, 100);
-INSERT INTO statements (id, account_id, message_id, bank_message_id, statement_date, opening_balance, closing_balance,
-    entries, booked_sum, cut_off, state, checks, ledger_balance, threshold_level, entries_matched,
-    entries_unmatched, at)
-SELECT 1, '{ACCOUNT}', min(id), 'STMT-1', '2025-11-17', 90, 100, 1, 10, '2025-11-18Z', 'ACCEPTED', '[]', 100, 'Ok', 1,
-    0, '2025-11-18Z' FROM bank_messages;
-INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status)
-SELECT 1, 1, '{ACCOUNT}', min(id), 10, 'BOOK' FROM bank_entries;
+INSERT INTO statements (id, account_id, message_id, bank_message_id, identity, content, statement_date,
+    opening_balance, closing_balance, entries, booked_sum, cut_off, state, checks, ledger_balance, threshold_level,
+    entries_matched, entries_unmatched, at)
+SELECT 1, '{ACCOUNT}', min(id), 'STMT-1', 'STMT-1', '\\x00', '2025-11-17', 90, 100, 1, 10, '2025-11-18Z', 'ACCEPTED',
+    '[]', 100, 'Ok', 1, 0, '2025-11-18Z' FROM bank_messages;
+INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status, in_closing)
+SELECT 1, 1, '{ACCOUNT}', min(id), 10, 'BOOK', true FROM bank_entries;
 INSERT INTO statement_line_details (statement_id, line, detail, amount) VALUES (1, 1, 1, 10);
 INSERT INTO snapshot_revisions (id, snapshot_id, revision, statement_id, ledger_balance, bank_reported_balance,
     difference, reconciled, reason, actor, at)

@@ -18,6 +18,8 @@ CREATE TABLE statements (
     message_id BIGINT NOT NULL REFERENCES bank_messages (id),
     bank_message_id VARCHAR(140) NOT NULL,
     statement_id VARCHAR(140),           -- the bank's own name for it: Stmt/Id
+    identity VARCHAR(300) COLLATE "C" NOT NULL,  -- what another message of the same name must not say otherwise
+    content BYTEA NOT NULL,              -- BLAKE2 of what it states, however it was spelled
     sequence_number VARCHAR(35),         -- ElctrncSeqNb, LglSeqNb or :28C:
     statement_date DATE NOT NULL,        -- the day that it closes: the date of its closing balance
     opening_balance NUMERIC(26,8),       -- NULL where the message says none; both signed, in major units
@@ -25,6 +27,9 @@ CREATE TABLE statements (
     entries INTEGER NOT NULL,            -- lines stated, booked or not
     booked_sum NUMERIC(26,8) NOT NULL,   -- signed
     cut_off TIMESTAMPTZ NOT NULL,        -- when the bank's day ended
+    -- Where it does not go on from the statement before: the first day that it lists. What was booked before is in
+    -- its opening balance, whether or not a statement ever listed it.
+    lists_from DATE,
     state VARCHAR(12) NOT NULL,          -- PENDING: pages are missing yet
     corrects BIGINT REFERENCES statements (id),  -- the statement of the same day that this one replaces
     checks JSONB NOT NULL,               -- each check: name, outcome, expected, actual, text
@@ -43,6 +48,7 @@ CREATE TABLE statements (
         state = 'PENDING' OR num_nulls(ledger_balance, threshold_level, entries_matched, entries_unmatched) = 0)
 );
 CREATE INDEX statements_of_account ON statements (account_id, statement_date, id);
+CREATE UNIQUE INDEX statements_once ON statements (account_id, identity) WHERE state <> 'PENDING';
 -- One statement stands for a day: a corrected one replaces it first.
 CREATE UNIQUE INDEX statements_one_standing ON statements (account_id, statement_date)
     WHERE state IN ('ACCEPTED', 'RELEASED');
@@ -57,6 +63,7 @@ CREATE TABLE statement_lines (
     entry_id BIGINT,
     amount NUMERIC(26,8) NOT NULL,       -- signed: what it adds to the account
     status VARCHAR(4) NOT NULL,
+    in_closing BOOLEAN NOT NULL,         -- false: booked, but valued later, and not yet in the closing balance
     booking_date DATE,
     value_date DATE,
     servicer_reference VARCHAR(140) COLLATE "C",
