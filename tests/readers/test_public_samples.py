@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from token_engine.domain.checks import Outcome, Tally, checks
+from token_engine.domain.entry import signed_amount, signed_details
 from token_engine.domain.notification import Notification
 from token_engine.domain.refusal import Refusal
 from token_engine.iso20022.reader import read_message
@@ -148,3 +149,16 @@ def _reads_as(got: tuple[Notification, ...], row: dict[str, str]) -> None:
 def test_disagreements_are_about_samples_there_are() -> None:
     paths = {row["path"] for row in ROWS}
     assert paths >= REFUSED.keys() | OTHER_INVARIANT.keys()
+
+
+_ITEMISED = [row for row in ROWS if "Σ TxDtls == Ntry" in row["traps"] and row["path"] not in REFUSED]
+
+
+@pytest.mark.parametrize("row", _ITEMISED, ids=lambda row: row["path"])
+def test_the_payments_of_a_batch_add_up_where_the_checker_says_so(row: dict[str, str]) -> None:
+    got = read_message((EXPECTED.parent / row["path"]).read_bytes())
+    assert isinstance(got, tuple), got
+    for entry in (entry for notification in got for entry in notification.entries):
+        told = signed_details(entry)
+        if told and None not in told:
+            assert sum(filter(None, told)) == signed_amount(entry), entry

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -35,12 +36,32 @@ class ReversalSign(StrEnum):
     INVERTED = "inverted"
 
 
+class EntryDetail(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One payment (`TxDtls`) of an entry that books several at once. What is unreadable here is None: details
+    explain an entry, and decide nothing of what is booked.
+    """
+
+    amount: Decimal | None = None
+    """In major units of the entry's currency, never negative; None where the bank says none in that currency."""
+    credit_debit: CreditDebit | None = None
+    """As the bank says it; None where it leaves that to the entry. Some details go against their entry."""
+    end_to_end_id: str | None = None
+    uetr: str | None = None
+    instruction_id: str | None = None
+    transaction_id: str | None = None
+    creditor_reference: str | None = None
+
+
+DETAILS_KEPT: Final = 10_000
+"""The most details that are held of one entry."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An `Ntry` as the bank wrote it. `amount` is in major units and never negative.
 
     References are None where the bank gives none, or one such as NOTPROVIDED that identifies nothing.
-    What follows `entry_reference` comes from the entry's details when it has exactly one; a batch of
-    several details has no single one.
+    What follows `entry_reference` up to `remittance` comes from the entry's details when it has exactly one; a
+    batch of several details has no single one, and has `details`.
     """
 
     amount: Decimal
@@ -63,6 +84,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A structured one, that the creditor set and can check (ISO 11649 and its national kin)."""
     remittance: str | None = None
     """What the payer wrote for people."""
+    transaction_code: str | None = None
+    """`BkTxCd`: "PMNT/RCDT/ESCT", or the bank's own code; the type in :61: of an MT, "NTRF"."""
+    batch_reference: str | None = None
+    """`Btch/PmtInfId`, else `Btch/MsgId`: what the issuer called the batch that the bank booked as one entry."""
+    details: tuple[EntryDetail, ...] = ()
+    """The payments of an entry that has two or more, in the order of the message. Of more than `DETAILS_KEPT`
+    none, as if the bank had not itemised: a part of them would add up to something else than the entry."""
 
     @property
     def booked(self) -> bool:
@@ -77,12 +105,30 @@ def signed_amount(entry: Entry, reversal_sign: ReversalSign = ReversalSign.PUBLI
     Yes, the original operation was a debit entry"), so it does not flip the sign, except for banks
     known to send the indicator of the movement they undo (`ReversalSign.INVERTED`).
 
-    This is the only function in the engine that turns an indicator into a sign.
+    Here alone in the engine an indicator becomes a sign.
     """
+    return entry.amount if _adds(entry, reversal_sign) else -entry.amount
+
+
+def _adds(entry: Entry, reversal_sign: ReversalSign) -> bool:
     credit = entry.credit_debit is CreditDebit.CRDT
-    if entry.reversal and reversal_sign is ReversalSign.INVERTED:
-        credit = not credit
-    return entry.amount if credit else -entry.amount
+    return not credit if entry.reversal and reversal_sign is ReversalSign.INVERTED else credit
+
+
+def signed_details(entry: Entry, reversal_sign: ReversalSign = ReversalSign.PUBLISHED) -> tuple[Decimal | None, ...]:
+    """What each of an entry's details adds to the account, in order; None where the bank says no amount.
+
+    A detail that goes against its entry (a payment sent back among those received) takes away from it. Where
+    all of them do, the bank gives the direction of the payments that were undone: they add up to the entry.
+    """
+    adds = _adds(entry, reversal_sign)
+    against = [d.credit_debit not in (None, entry.credit_debit) for d in entry.details]
+    if all(against):
+        against = [False] * len(against)
+    return tuple(
+        None if d.amount is None else d.amount if adds is not opposite else -d.amount
+        for d, opposite in zip(entry.details, against, strict=True)
+    )
 
 
 def booked_sum(entries: Iterable[Entry], reversal_sign: ReversalSign = ReversalSign.PUBLISHED) -> Decimal:

@@ -27,7 +27,7 @@ _KINDS: Final = {
     "BkToCstmrDbtCdtNtfctn": (MessageKind.NOTIFICATION, "Ntfctn"),
 }
 _SECTIONS: Final = frozenset(section for _, section in _KINDS.values())
-_WATCHED: Final = tuple(f"{{*}}{name}" for name in (*_KINDS, *_SECTIONS, "Ntry", "NtryDtls", "TxDtls"))
+_WATCHED: Final = tuple(f"{{*}}{name}" for name in (*_KINDS, *_SECTIONS, "Ntry", "NtryDtls", "Btch", "TxDtls"))
 
 
 def sections(stream: Utf8Stream) -> Iterator[Heading | Entry]:
@@ -99,18 +99,13 @@ class _Walk:
                 yield self._draft.entry(element)
                 self._begin_entry()
                 self._free(element)
-        elif name in ("NtryDtls", "TxDtls"):
+        elif name in ("NtryDtls", "Btch", "TxDtls"):
             details = element if name == "NtryDtls" else _parent(element, "NtryDtls")
             ntry = _parent(details, "Ntry")
             section = None if ntry is None else ntry.getparent()
             if section is not None and (section is self._section or _is_section(section)):
                 yield from self._open(section)
-                if element is not details:
-                    self._draft.read_details(element)
-                else:
-                    # Read what stands before the details, so that it can be freed with them.
-                    self._draft.read(element.itersiblings(preceding=True))
-                self._free(element)
+                self._in_details(name, element)
         elif name in _SECTIONS:
             if _is_section(element):
                 yield from self._open(element)
@@ -121,6 +116,20 @@ class _Walk:
         elif _is_message(element) and element is not self._message:
             self.place = name
             raise FaultError("missing_field", element, _KINDS[name][1], "the message holds none")
+
+    def _in_details(self, name: str, element: Element) -> None:
+        """The first details are left in the tree until it is known whether they are the only ones."""
+        draft = self._draft
+        if name == "Btch":
+            draft.read_batch(element)
+        elif name == "TxDtls":
+            draft.add_details(element)
+            if draft.details > 1:
+                self._free(element)
+        elif draft.details != 1:
+            # Read what stands before the details, so that it can be freed with them.
+            draft.read(element.itersiblings(preceding=True))
+            self._free(element)
 
     def _open(self, section: Element) -> Iterator[Heading]:
         """Yield the heading of a section that is entered for the first time."""

@@ -9,44 +9,38 @@ from typing import Final
 
 from lxml.etree import _Element as Element
 
-from token_engine.domain.entry import CreditDebit, Entry, EntryStatus
-from token_engine.iso20022.camt_heading import day
-from token_engine.iso20022.words import (
-    ACCOUNT_NUMBER_LENGTH,
-    ID_LENGTH,
-    NAME_LENGTH,
-    REFERENCE_LENGTH,
-    REMITTANCE_LENGTH,
-    account_number,
-    reference,
-    written,
+from token_engine.domain.entry import DETAILS_KEPT, CreditDebit, Entry, EntryStatus
+from token_engine.iso20022.camt_details import (
+    DetailDraft,
+    SingleDetails,
+    batch_reference,
+    checked_reference,
+    transaction_code,
 )
-from token_engine.iso20022.xml import FaultError, amount, credit_debit, find, local, named, text, yes_no
+from token_engine.iso20022.camt_heading import day
+from token_engine.iso20022.xml import FaultError, amount, credit_debit, local, text, yes_no
 
-_STATUSES: Final = {status.value: status for status in EntryStatus}
+STATUSES: Final = {status.value: status for status in EntryStatus}
 
 
 class EntryDraft:
     """What one `Ntry` has said so far: its details are read, and freed, before the rest of it is complete."""
 
     __slots__ = (
+        "_first",
+        "_several",
         "amount",
+        "batch_references",
         "booking_date",
         "credit_debit",
-        "creditor",
-        "creditor_account",
-        "creditor_reference",
         "currency",
-        "debtor",
-        "debtor_account",
         "details",
         "entry_reference",
-        "references",
-        "remittance",
         "reversal",
         "seen",
         "servicer_reference",
         "status",
+        "transaction_code",
         "value_date",
     )
 
@@ -62,17 +56,11 @@ class EntryDraft:
         self.value_date: date | None = None
         self.entry_reference: str | None = None
         self.servicer_reference: str | None = None
+        self.transaction_code: str | None = None
+        self.batch_references: set[str] = set()
         self.details = 0
-        self._forget_details()
-
-    def _forget_details(self) -> None:
-        self.references: dict[str, str | None] = {}
-        self.debtor: str | None = None
-        self.debtor_account: str | None = None
-        self.creditor: str | None = None
-        self.creditor_account: str | None = None
-        self.creditor_reference: str | None = None
-        self.remittance: str | None = None
+        self._first: Element | None = None
+        self._several: list[DetailDraft] = []
 
     def read(self, children: Iterable[Element]) -> None:
         """Take what these children of `Ntry` say, each of them once. Raises FaultError."""
@@ -85,23 +73,34 @@ class EntryDraft:
                 self.seen.add(name)
                 take(self, child)
 
-    def read_details(self, tx_dtls: Element) -> None:
-        """Count one `TxDtls`; what it says is the entry's as long as it is the only one."""
+    def read_batch(self, btch: Element) -> None:
+        """Take what the bank calls the batch; what is named in two ways has no name."""
+        if (word := batch_reference(btch)) is not None and len(self.batch_references) < 2:
+            self.batch_references.add(word)
+
+    def add_details(self, tx_dtls: Element) -> None:
+        """Count one `TxDtls`. The first is read later, and stays in the tree: it is either the entry's own, or
+        one of several.
+        """
         self.details += 1
-        if self.details > 1:
-            self._forget_details()
+        if self.details == 1:
+            self._first = tx_dtls
             return
-        for child in tx_dtls:
-            take = _TAKE_OF_DETAILS.get(local(child.tag))
-            if take is not None:
-                take(self, child)
+        if self._first is not None:
+            self._several.append(DetailDraft(self._first))
+            self._first = None
+        if self.details <= DETAILS_KEPT:
+            self._several.append(DetailDraft(tx_dtls))
+        else:
+            self._several.clear()
 
     def entry(self, ntry: Element) -> Entry:
         """The entry, once its `Ntry` is complete. Raises FaultError where amount or indicator is missing."""
         for name in ("Amt", "CdtDbtInd"):
             if name not in self.seen:
                 raise FaultError("missing_field", ntry, name, "is missing")
-        single = self.references
+        single = SingleDetails(self._first)
+        references = single.references
         # The parties are those of the payment. What reverses it moves the money the other way.
         by_debtor = (self.credit_debit is CreditDebit.CRDT) is not self.reversal
         return Entry(
@@ -112,24 +111,20 @@ class EntryDraft:
             reversal=self.reversal,
             booking_date=self.booking_date,
             value_date=self.value_date,
-            servicer_reference=self.servicer_reference or single.get("AcctSvcrRef"),
+            servicer_reference=self.servicer_reference or references.get("AcctSvcrRef"),
             entry_reference=self.entry_reference,
-            end_to_end_id=single.get("EndToEndId"),
-            uetr=single.get("UETR"),
-            instruction_id=single.get("InstrId"),
-            transaction_id=single.get("TxId"),
-            counterparty=self.debtor if by_debtor else self.creditor,
-            counterparty_account=self.debtor_account if by_debtor else self.creditor_account,
-            creditor_reference=self.creditor_reference,
-            remittance=self.remittance,
+            end_to_end_id=references.get("EndToEndId"),
+            uetr=references.get("UETR"),
+            instruction_id=references.get("InstrId"),
+            transaction_id=references.get("TxId"),
+            counterparty=single.debtor if by_debtor else single.creditor,
+            counterparty_account=single.debtor_account if by_debtor else single.creditor_account,
+            creditor_reference=single.creditor_reference,
+            remittance=single.remittance,
+            transaction_code=self.transaction_code or single.transaction_code,
+            batch_reference=next(iter(self.batch_references)) if len(self.batch_references) == 1 else None,
+            details=tuple(each.detail(self.currency) for each in self._several),
         )
-
-
-def _reference(element: Element, path: str) -> str | None:
-    word = reference(text(element, path))
-    if word is not None and len(word) > REFERENCE_LENGTH:
-        raise FaultError("text_too_long", element, path, f"is longer than {REFERENCE_LENGTH} characters")
-    return word
 
 
 def _take_amount(draft: EntryDraft, amt: Element) -> None:
@@ -149,7 +144,7 @@ def _take_status(draft: EntryDraft, sts: Element) -> None:
     word = text(sts[0] if len(sts) == 1 else sts, "Sts")
     if not word:
         raise FaultError("missing_field", sts, "Sts", "is empty")
-    draft.status = _STATUSES.get(word, EntryStatus.INFO)
+    draft.status = STATUSES.get(word, EntryStatus.INFO)
 
 
 def _take_booking_date(draft: EntryDraft, bookg_dt: Element) -> None:
@@ -161,11 +156,15 @@ def _take_value_date(draft: EntryDraft, val_dt: Element) -> None:
 
 
 def _take_entry_reference(draft: EntryDraft, ref: Element) -> None:
-    draft.entry_reference = _reference(ref, "NtryRef")
+    draft.entry_reference = checked_reference(ref, "NtryRef")
 
 
 def _take_servicer_reference(draft: EntryDraft, ref: Element) -> None:
-    draft.servicer_reference = _reference(ref, "AcctSvcrRef")
+    draft.servicer_reference = checked_reference(ref, "AcctSvcrRef")
+
+
+def _take_transaction_code(draft: EntryDraft, code: Element) -> None:
+    draft.transaction_code = transaction_code(code)
 
 
 _TAKE: Final[dict[str, Callable[[EntryDraft, Element], None]]] = {
@@ -177,63 +176,5 @@ _TAKE: Final[dict[str, Callable[[EntryDraft, Element], None]]] = {
     "BookgDt": _take_booking_date,
     "ValDt": _take_value_date,
     "AcctSvcrRef": _take_servicer_reference,
-}
-
-
-def _take_references(draft: EntryDraft, refs: Element) -> None:
-    for child in named(refs, "AcctSvcrRef", "EndToEndId", "UETR", "InstrId", "TxId"):
-        name = local(child.tag)
-        draft.references[name] = _reference(child, f"NtryDtls/TxDtls/Refs/{name}")
-
-
-def _take_parties(draft: EntryDraft, parties: Element) -> None:
-    for child in parties:
-        name = local(child.tag)
-        if name == "Dbtr":
-            draft.debtor = _name(child)
-        elif name == "Cdtr":
-            draft.creditor = _name(child)
-        elif name == "DbtrAcct":
-            draft.debtor_account = _account(child)
-        elif name == "CdtrAcct":
-            draft.creditor_account = _account(child)
-
-
-def _take_remittance(draft: EntryDraft, remittance: Element) -> None:
-    draft.remittance = written(" ".join(line.text or "" for line in named(remittance, "Ustrd")), REMITTANCE_LENGTH)
-    told = {reference(_said(find(each, "CdtrRefInf", "Ref"))) for each in named(remittance, "Strd")} - {None}
-    # Of several invoices paid at once, no reference is the entry's; longer than Max35Text it is none.
-    single = told.pop() if len(told) == 1 else None
-    draft.creditor_reference = single if single and len(single) <= ID_LENGTH else None
-
-
-# What these say decides nothing about money: words as they are, cut where they are too long, never refused.
-def _name(party: Element) -> str | None:
-    """`Nm`, from version .08 on inside `Pty`."""
-    for child in party:
-        name = local(child.tag)
-        if name == "Nm":
-            return written(child.text or "", NAME_LENGTH)
-        if name == "Pty":
-            return _name(child)
-    return None
-
-
-def _account(account: Element) -> str | None:
-    for identification in named(account, "Id"):
-        for child in identification:
-            leaf = child if local(child.tag) in ("IBAN", "BBAN", "UPIC") else find(child, "Id")
-            if number := account_number(_said(leaf)):
-                return number if len(number) <= ACCOUNT_NUMBER_LENGTH else None
-    return None
-
-
-def _said(leaf: Element | None) -> str:
-    return "" if leaf is None else leaf.text or ""
-
-
-_TAKE_OF_DETAILS: Final[dict[str, Callable[[EntryDraft, Element], None]]] = {
-    "Refs": _take_references,
-    "RltdPties": _take_parties,
-    "RmtInf": _take_remittance,
+    "BkTxCd": _take_transaction_code,
 }

@@ -215,6 +215,7 @@ class _Walk:
             counterparty_account=told.counterparty_account or _iban_among(line.supplement),
             creditor_reference=told.creditor_reference,
             remittance=told.remittance,
+            transaction_code=line.transaction_code,
         )
 
     def _end(self, field: Field) -> Iterator[Heading | Entry | Ending]:

@@ -54,6 +54,7 @@ class StatementLine(msgspec.Struct, gc=False):
     owner_reference: str | None
     """The account owner's reference of what caused the entry: what a debit was ordered under."""
     servicer_reference: str | None
+    transaction_code: str
     supplement: list[str]
 
 
@@ -62,7 +63,7 @@ def statement_line(field: Field, currency: str) -> StatementLine:
     found = _LINE.fullmatch(field.text)
     if found is None:
         _refuse(field)
-    value_word, entry_word, mark, _, digits, _, references = found.groups()
+    value_word, entry_word, mark, _, digits, type_, references = found.groups()
     try:
         value = short_date(value_word)
         entry = None if entry_word is None else entry_date(entry_word, value)
@@ -85,6 +86,7 @@ def statement_line(field: Field, currency: str) -> StatementLine:
         amount=amount(digits, currency, field),
         owner_reference=None if owner.rstrip("+") in _IN_DETAILS else _bounded(owner, field, "reference"),
         servicer_reference=_bounded(servicer, field, "bank reference"),
+        transaction_code=type_.rstrip(),
         supplement=supplement,
     )
 

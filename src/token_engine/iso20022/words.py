@@ -12,6 +12,7 @@ MESSAGE_ID_LENGTH: Final = 100
 ACCOUNT_NUMBER_LENGTH: Final = 50
 """`account_number VARCHAR(50)` of the specification."""
 REFERENCE_LENGTH: Final = 140
+CODE_LENGTH: Final = 70
 ID_LENGTH: Final = 35
 """Max35Text of ISO 20022."""
 NAME_LENGTH: Final = 140
