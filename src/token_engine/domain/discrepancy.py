@@ -32,6 +32,18 @@ RETURN_AMOUNT_DIFFERS: Final = "RETURN_AMOUNT_DIFFERS"
 PAYOUT_OVERDUE: Final = "PAYOUT_OVERDUE"
 """A payout was sent, and the bank has neither debited nor rejected it in time."""
 
+STATEMENT_QUARANTINED: Final = "STATEMENT_QUARANTINED"
+"""A statement failed a check and moved nothing."""
+
+EOD_DIFFERENCE: Final = "EOD_DIFFERENCE"
+"""When the bank's day ended, the ledger was not what the closing balance says."""
+
+NOTIFIED_NOT_STATED: Final = "NOTIFIED_NOT_STATED"
+"""Entries were notified as booked, and no statement contains them."""
+
+STATED_NOT_NOTIFIED: Final = "STATED_NOT_NOTIFIED"
+"""A bank that notifies entries stated some that it had not notified."""
+
 
 class Status(StrEnum):
     """OPEN: nobody's. INVESTIGATING: somebody's. RESOLVED: done, by the engine or a person."""

@@ -46,12 +46,13 @@ class Movement(msgspec.Struct):
 def sighting(entry: Entry, kind: MessageKind, message_id: str) -> Sighting:
     """What `entry` says of its identity in the message `message_id`."""
     return Sighting(
-        kind, message_id, entry.servicer_reference, _usable(entry.entry_reference),
+        kind, message_id, entry.servicer_reference, usable_reference(entry.entry_reference),
         entry.booking_date, entry.value_date,
     )  # fmt: skip
 
 
-def _usable(entry_reference: str | None) -> str | None:
+def usable_reference(entry_reference: str | None) -> str | None:
+    """The account owner's reference of an entry, unless it is only the entry's place in its message."""
     if entry_reference is None:
         return None
     if entry_reference.isdecimal() and len(entry_reference) < _SHORTEST_NUMERIC_REFERENCE:

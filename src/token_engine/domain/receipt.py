@@ -8,6 +8,7 @@ import msgspec
 
 from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
+from token_engine.domain.closed_day import ClosedDay
 from token_engine.domain.refusal import Refusal
 
 
@@ -36,6 +37,8 @@ class Recorded(msgspec.Struct, frozen=True):
     kept_as: int
     message_id: str
     judgements: tuple[Judgement, ...]
+    days: tuple[ClosedDay, ...] = ()
+    """Of a message of statements, instead of judgements: the days that they closed."""
 
 
 class AlreadyRecorded(msgspec.Struct, frozen=True):
@@ -44,6 +47,7 @@ class AlreadyRecorded(msgspec.Struct, frozen=True):
     kept_as: int
     message_id: str
     judgements: tuple[Judgement, ...]
+    days: tuple[ClosedDay, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True):

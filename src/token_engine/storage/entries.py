@@ -115,6 +115,14 @@ async def ask_known(
 
 def known_from(*answers: Iterable[KnownRow]) -> KnownMovements:
     """The movements, each with all its sightings; one that several questions found is known once."""
+    known = KnownMovements()
+    for account, amount, movement in known_movements(*answers):
+        known.add(account, amount, movement)
+    return known
+
+
+def known_movements(*answers: Iterable[KnownRow]) -> list[tuple[UUID, Decimal, Movement]]:
+    """The same as a list, each with its account and amount."""
     found: dict[tuple[UUID, Decimal, str, int], Movement] = {}
     for rows in answers:
         fresh: dict[tuple[UUID, Decimal, str, int], Movement] = {}
@@ -128,10 +136,7 @@ def known_from(*answers: Iterable[KnownRow]) -> KnownMovements:
             if row[10] is not None and row[11] is not None:
                 movement.sightings.append(Sighting(MessageKind(row[10]), row[11], *row[12:16]))
         found |= fresh
-    known = KnownMovements()
-    for (account, amount, _, _), movement in found.items():
-        known.add(account, amount, movement)
-    return known
+    return [(account, amount, movement) for (account, amount, _, _), movement in found.items()]
 
 
 async def insert_sightings(tx: Transaction, rows: Sequence[SightingRow]) -> None:

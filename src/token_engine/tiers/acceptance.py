@@ -55,9 +55,10 @@ class Directory:
             return ours or self._by_number.get(number, ())
         return self._by_number.get(number, ())
 
-    def find(self, notification: Notification) -> Account:
-        """The account of a notification. Raises RefusedError: unknown account, or wrong currency."""
-        heading = notification.heading
+    def find(self, heading: Heading, of_entries: Iterable[str]) -> Account:
+        """The account of a notification or statement whose entries are in these currencies. Raises RefusedError:
+        unknown account, or wrong currency.
+        """
         accounts = self.candidates(heading)
         if not accounts:
             raise RefusedError(
@@ -65,7 +66,7 @@ class Directory:
                 f"account_id: no account {heading.account_number!r} is known here",
                 "account_id",
             )
-        currencies = {e.currency for e in notification.entries}
+        currencies = set(of_entries)
         if heading.currency is not None:
             currencies.add(heading.currency)
         if not currencies and len(accounts) == 1:
@@ -109,19 +110,24 @@ def _accept_one(notification: Notification, directory: Directory, source: str, l
             "statement_not_here",
             "a statement (camt.053, MT940, MT950) closes a day: it is kept, and moves no position as notifications do",
         )
-    account = directory.find(notification)
-    if account.closed_at is not None:
-        raise RefusedError(
-            "account_closed",
-            f"account_id: account {account.number} was closed on {account.closed_at:%Y-%m-%d}",
-            "account_id",
-        )
+    account = directory.find(heading, (e.currency for e in notification.entries))
+    check_open(account)
     direction = _DIRECTION.get(source.partition("/")[0])  # a bundle's member is `subject/name`
     many = len(notification.entries) > 1 or heading.type != "camt.054"
     for place, entry in enumerate(notification.entries, 1):
         where = f"Ntry[{place}]/" if many else ""
         _check_entry(entry, account, direction, latest, where)
     return account
+
+
+def check_open(account: Account) -> None:
+    """Raise RefusedError where the account is closed: nothing moves on it any more."""
+    if account.closed_at is not None:
+        raise RefusedError(
+            "account_closed",
+            f"account_id: account {account.number} was closed on {account.closed_at:%Y-%m-%d}",
+            "account_id",
+        )
 
 
 def _check_entry(entry: Entry, account: Account, direction: CreditDebit | None, latest: date, where: str) -> None:

@@ -77,6 +77,10 @@ class Changes:
         )  # fmt: skip
         self.told(told, account, event_id)
 
+    def updated(self, found: Discrepancy) -> None:
+        """Keep one that `raised` opened with the figures of now."""
+        self._raised.append(found)
+
     def resolved(self, found: Discrepancy, account: Account, assignee: str | None, event_id: str) -> None:
         """Resolve one that `raised` opened: `resolution` says by what evidence."""
         self._raised.append(found)

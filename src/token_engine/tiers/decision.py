@@ -10,35 +10,29 @@ from uuid import UUID, uuid4
 import msgspec
 
 from token_engine.domain.account import Account
-from token_engine.domain.backing import Level
-from token_engine.domain.discrepancy import FUNDING_AMOUNT_DIFFERS, PAYOUT_AMOUNT_DIFFERS, RETURN_AMOUNT_DIFFERS
 from token_engine.domain.entry import Entry, ReversalSign, signed_amount
 from token_engine.domain.known import Admission, KnownMovements, NewEntry
 from token_engine.domain.ledger import Mode
-from token_engine.domain.meeting import Backing, Expectations, Meeting, Met
-from token_engine.domain.money import EXACT, in_currency, sum_exactly
+from token_engine.domain.meeting import Backing, Expectations, Meeting
+from token_engine.domain.money import EXACT, sum_exactly
 from token_engine.domain.notification import Heading, MessageKind, Notification
 from token_engine.domain.receipt import AlreadyRecorded, Judgement, Receipt, Recorded, Rejected
 from token_engine.domain.refusal import Refusal
-from token_engine.domain.standing import Discrepancy, Evidence, Standing
+from token_engine.domain.standing import Evidence, Standing
 from token_engine.storage import entries, meetings, recording
 from token_engine.storage.database import Transaction
 from token_engine.storage.entries import EntryRow, SightingRow
 from token_engine.storage.messages import MessageBook, Settled
-from token_engine.tiers import events
 from token_engine.tiers.acceptance import Directory, accept, check_position_fits
+from token_engine.tiers.announced import announce_meeting
 from token_engine.tiers.changes import Changes
 from token_engine.tiers.delivery import Delivery
+from token_engine.tiers.settled import rejected, settled
 
 _SOURCE: Final = {
     MessageKind.NOTIFICATION: "CAMT_054",
     MessageKind.REPORT: "CAMT_052",
     MessageKind.STATEMENT: "CAMT_053",
-}
-_DIFFERS: Final = {
-    Met.FUNDING: FUNDING_AMOUNT_DIFFERS,
-    Met.PAYOUT: PAYOUT_AMOUNT_DIFFERS,
-    Met.PAYOUT_RETURN: RETURN_AMOUNT_DIFFERS,
 }
 _encode = msgspec.json.Encoder().encode
 
@@ -126,10 +120,10 @@ class Decision:
             event_id = f"{delivery.digest.hex()[:32]}.{number}"
             self._changes.judged(judgement, step, evidence, event_id, kept_as)
             for meeting in met:
-                self._announce(meeting, standing.account, evidence)
+                announce_meeting(self._changes, meeting, standing.account, evidence)
         answer = tuple(judgements)
         self._settled.append(
-            _settled(delivery, kept_as, self._now, "RECORDED", message_id,
+            settled(delivery, kept_as, self._now, "RECORDED", message_id,
                      answer=_encode(_Answer(message_id, answer)).decode())
         )  # fmt: skip
         return Recorded(kept_as, message_id, answer) if news else AlreadyRecorded(kept_as, message_id, answer)
@@ -150,29 +144,6 @@ class Decision:
             standing.issue(sum_exactly(meeting.issued for meeting in met))
             self._met += [(account.id, meeting) for meeting in met]
         return met
-
-    def _announce(self, met: Meeting, account: Account, evidence: Evidence) -> None:
-        """The events of a movement and of what it ended, and the discrepancy where the bank booked another amount.
-
-        No audit row: nobody but the bank did anything, and entry, movement and meeting are three rows for ever.
-        """
-        view = events.movement(met.number, met.movement, account, self._now)
-        expectation = "funding_id" if met.met is Met.FUNDING else "payout_id"
-        view |= {expectation: str(met.expectation), "end_to_end_id": met.entry.entry.end_to_end_id}
-        kind, event_id = met.movement.kind, f"movement.{met.number}"
-        self._changes.announce(f"{events.LEDGER}.{kind}", event_id, evidence.source_reference, view)
-        subject, content = events.met(met, account, self._now)
-        self._changes.announce(subject, f"{event_id}.met", evidence.source_reference, content)
-        if met.booked == met.expected:
-            return
-        expected, booked = (in_currency(amount, account.currency) for amount in (met.expected, met.booked))
-        found = Discrepancy(
-            uuid4(), account.id, met.expected, met.booked, Level.MINOR, evidence.source_system,
-            evidence.source_reference, self._now, evidence.kept_as,
-            type=_DIFFERS[met.met], subject=str(met.expectation),
-        )  # fmt: skip
-        text = f"{met.met} {met.expectation}: {expected} expected, {booked} booked"
-        self._changes.raised(found, account, text, event_id)
 
     def _keep_entries(
         self, admission: Admission, heading: Heading, account: Account, kept_as: int,
@@ -203,12 +174,8 @@ class Decision:
             )  # fmt: skip
 
     def _reject(self, delivery: Delivery, kept_as: int, message_id: str | None, refusal: Refusal) -> Receipt:
-        self._settled.append(_settled(delivery, kept_as, self._now, "REJECTED", message_id, refusal=refusal))
-        event_id = f"{delivery.digest.hex()[:32]}.rejected"
-        content = {"kept_as": kept_as, "door": delivery.door, "source": delivery.source, "refusal": refusal}
-        self._changes.announce(events.MESSAGE_REJECTED, event_id, message_id, content)
-        self._changes.note("message_rejected", None, kept_as, {"code": refusal.code, "field": refusal.field})
-        return Rejected(kept_as, message_id, refusal)
+        self._settled.append(settled(delivery, kept_as, self._now, "REJECTED", message_id, refusal=refusal))
+        return rejected(self._changes, delivery, kept_as, message_id, refusal)
 
     @property
     def unwritten(self) -> int:
@@ -246,14 +213,3 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 def _again(receipt: Recorded | AlreadyRecorded) -> AlreadyRecorded:
     return AlreadyRecorded(receipt.kept_as, receipt.message_id, receipt.judgements)
-
-
-def _settled(
-    delivery: Delivery, kept_as: int, now: datetime, state: str, message_id: str | None,
-    *, refusal: Refusal | None = None, answer: str | None = None,
-) -> Settled:  # fmt: skip
-    code, text, field = (refusal.code, refusal.message, refusal.field) if refusal else (None, None, None)
-    return Settled(
-        kept_as, delivery.digest, delivery.received_at, delivery.door, delivery.source, delivery.raw,
-        delivery.size, state, message_id and message_id[:140], code, text, field and field[:300], answer, now,
-    )  # fmt: skip

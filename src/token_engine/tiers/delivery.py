@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
+from pathlib import Path
 
 import msgspec
 
@@ -24,6 +25,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     A door that would not take a message whole (too large, or the engine failed on it again and again)
     says so in `refused`; then `raw` may be its beginning only, while `size` and `digest` are the whole's.
+    A statement too large for one value lies in `file`, and `raw` is empty.
     """
 
     raw: bytes
@@ -33,6 +35,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     received_at: datetime
     refused: Refusal | None = None
+    file: Path | None = None
 
 
 def delivery(raw: bytes, door: Door, source: str, received_at: datetime) -> Delivery:

@@ -23,6 +23,9 @@ from token_engine.storage.positions import EventRow
 
 MESSAGE_REJECTED: Final = "reconciliation.message.rejected"
 
+DAY_CLOSED: Final = "reconciliation.eod.complete"
+"""A statement was taken in and its day has a snapshot, reconciled or not."""
+
 BREAKER: Final[dict[Breaker, str]] = {
     Breaker.OPEN: "reconciliation.circuit_breaker.activated",
     Breaker.SUSPENDED: "reconciliation.circuit_breaker.suspended",

@@ -33,7 +33,7 @@ CREATE TABLE statements (
     state VARCHAR(12) NOT NULL,          -- PENDING: pages are missing yet
     corrects BIGINT REFERENCES statements (id),  -- the statement of the same day that this one replaces
     checks JSONB NOT NULL,               -- each check: name, outcome, expected, actual, text
-    -- As the day was judged; NULL while PENDING.
+    -- As the day was judged, once the rest of the transaction has made it so.
     ledger_balance NUMERIC(26,8),        -- as of the cut-off
     threshold_level VARCHAR(12),
     entries_matched INTEGER,
@@ -45,7 +45,7 @@ CREATE TABLE statements (
     CONSTRAINT statements_state_word CHECK (
         state IN ('PENDING', 'ACCEPTED', 'QUARANTINED', 'RELEASED', 'REPLACED')),
     CONSTRAINT statements_judged CHECK (
-        state = 'PENDING' OR num_nulls(ledger_balance, threshold_level, entries_matched, entries_unmatched) = 0)
+        answer IS NULL OR num_nulls(ledger_balance, threshold_level, entries_matched, entries_unmatched) = 0)
 );
 CREATE INDEX statements_of_account ON statements (account_id, statement_date, id);
 CREATE UNIQUE INDEX statements_once ON statements (account_id, identity) WHERE state <> 'PENDING';

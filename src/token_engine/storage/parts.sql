@@ -1,0 +1,5 @@
+-- name: keep
+INSERT INTO bank_message_parts (message_id, part, deflated) VALUES (%s, %s, %s)
+
+-- name: of_message
+SELECT deflated FROM bank_message_parts WHERE message_id = %s ORDER BY part

@@ -1,0 +1,193 @@
+"""Lines of statements on their way in: streamed into tables of the transaction's own, then paired and kept as sets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from token_engine.domain.entry import Entry
+from token_engine.domain.pairing import Movement
+from token_engine.storage.columns import Column
+from token_engine.storage.database import Transaction
+from token_engine.storage.entries import KnownRow, known_movements
+from token_engine.storage.queries import load
+
+_sql = load("staging")
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+# What COPY's text form would read otherwise; a NUL no text may have.
+_ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\0": "\ufffd"})
+
+
+class Closing(NamedTuple):
+    """A statement that is taken in: its number among those of the transaction, and as what it is kept.
+
+    `turned`: its account's bank sends reversals with the indicator of what they undo. `ours`: the token ledger is kept
+    here, so that a credit which nobody announced is a receipt. Lines valued after `valued_until` are not in the closing
+    balance yet.
+    """
+
+    statement: int
+    statement_id: int
+    account_id: UUID
+    message_id: int
+    bank_message_id: str
+    turned: bool
+    ours: bool
+    valued_until: date | None
+
+
+class Line(NamedTuple):
+    """A staged line that known movements could be, as far as pairing goes."""
+
+    account_id: UUID
+    statement: int
+    line: int
+    amount: Decimal
+    credit_debit: str
+    status: str
+    booking_date: date | None
+    value_date: date | None
+    servicer_reference: str | None
+    entry_reference: str | None
+    bank_message_id: str
+
+
+class Awaited(NamedTuple):
+    """A new booked line under the end-to-end id of something that is expected; `change` is signed."""
+
+    statement: int
+    line: int
+    entry_id: int
+    amount: Decimal
+    credit_debit: str
+    reversal: bool
+    booking_date: date | None
+    value_date: date | None
+    servicer_reference: str | None
+    entry_reference: str | None
+    end_to_end_id: str
+    identity: str
+    change: Decimal
+
+
+class Moved(NamedTuple):
+    """What a statement brought that was not known: lines, and the signed sum of the booked ones in major units."""
+
+    new: int
+    booked: Decimal
+
+
+def row(
+    statement: int, line: int, entry: Entry, change: Decimal, turned: Decimal, identity: str
+) -> tuple[bytes, bytes]:
+    """A line as COPY takes it: its place, and what it says. `change` is signed as published, `turned` as a bank means
+    it that sends a reversal with the indicator of what it undoes.
+    """
+    e = entry
+    said = "\t".join((
+        str(e.amount), str(change), str(turned), e.credit_debit, e.status, "t" if e.reversal else "f",
+        r"\N" if e.booking_date is None else e.booking_date.isoformat(),
+        r"\N" if e.value_date is None else e.value_date.isoformat(),
+        _text(e.servicer_reference), _text(e.entry_reference), _text(e.end_to_end_id), _text(e.uetr),
+        _text(e.instruction_id), _text(e.transaction_id), _text(e.creditor_reference), _text(e.batch_reference),
+        _text(e.counterparty), _text(e.counterparty_account), _text(e.transaction_code), _text(e.remittance),
+        _details(e), _text(identity),
+    ))  # fmt: skip
+    return f"{statement}\t{line}\t".encode(), said.encode() + b"\n"
+
+
+def _text(word: str | None) -> str:
+    if word is None:
+        return r"\N"
+    # Printable text has no control character, and most of it no backslash.
+    return word if word.isprintable() and "\\" not in word else word.translate(_ESCAPES)
+
+
+def _details(entry: Entry) -> str:
+    if not entry.details:
+        return r"\N"
+    rows = [{"detail": number, **msgspec.structs.asdict(of)} for number, of in enumerate(entry.details, 1)]
+    return _text(_encode(rows).decode())
+
+
+async def create(tx: Transaction) -> None:
+    """Make the tables, empty; they go with the transaction."""
+    for statement in (_sql.create, _sql.create_paired, _sql.create_closing, _sql.clear):
+        await tx.execute(statement)
+
+
+async def stage(tx: Transaction, chunks: AsyncIterator[bytes]) -> None:
+    """Stream lines, made by `row`, into the table."""
+    async with tx.connection.cursor() as cursor, cursor.copy(_sql.copy) as copy:
+        async for chunk in chunks:
+            await copy.write(chunk)
+
+
+async def void(tx: Transaction, statements: Sequence[int]) -> None:
+    """Take out the lines of statements whose message was refused after they were staged."""
+    await tx.execute(_sql.void, [Column(statements)])
+
+
+async def analyze(tx: Transaction) -> None:
+    """Let the planner see how many lines there are."""
+    await tx.execute(_sql.analyze)
+
+
+async def take(tx: Transaction, closings: Sequence[Closing]) -> None:
+    """Work on these statements from now on, and on none before."""
+    await tx.execute(_sql.forget)
+    await tx.execute(_sql.take, [Column(c) for c in zip(*closings, strict=True)])
+
+
+async def pair_certain(tx: Transaction) -> None:
+    """Pair the lines that are known movements beyond doubt."""
+    await tx.execute(_sql.pair_certain)
+
+
+async def doubtful(tx: Transaction) -> list[Line]:
+    """Lines left that some known movement could be: by account, amount, and indicator with status."""
+    return [Line(*found) for found in await (await tx.execute(_sql.doubtful)).fetchall()]
+
+
+async def candidates(
+    tx: Transaction, amounts: Iterable[tuple[UUID, Decimal]]
+) -> tuple[list[tuple[UUID, Decimal, Movement]], dict[tuple[UUID, Decimal, str, int], int]]:
+    """Movements of these amounts that no statement which stands contains, and the entry that each is, by its name."""
+    keys = list(dict.fromkeys(amounts))
+    cursor = await tx.execute(_sql.candidates, [Column(c) for c in zip(*keys, strict=True)])
+    rows: list[tuple[Any, ...]] = await cursor.fetchall()
+    known: list[KnownRow] = [r[:-1] for r in rows]
+    return known_movements(known), {r[:4]: r[-1] for r in rows}
+
+
+async def pair(tx: Transaction, pairs: Sequence[tuple[int, int, int]]) -> None:
+    """Say which lines (statement, line) are which entries."""
+    if pairs:
+        await tx.execute(_sql.pair, [Column(c) for c in zip(*pairs, strict=True)])
+
+
+async def moved(tx: Transaction) -> dict[int, Moved]:
+    """What came of each statement's lines."""
+    return {found[0]: Moved(*found[1:]) for found in await (await tx.execute(_sql.moved)).fetchall()}
+
+
+async def awaited(tx: Transaction) -> list[Awaited]:
+    """New booked lines that may meet what is expected."""
+    return [Awaited(*found) for found in await (await tx.execute(_sql.awaited)).fetchall()]
+
+
+async def record(tx: Transaction, met: Sequence[int]) -> None:
+    """Record the lines that are no known movement as entries; `met` are those that met what was expected."""
+    await tx.execute(_sql.record, [Column(met)])
+    await tx.execute(_sql.tell)
+
+
+async def keep_lines(tx: Transaction, *, quarantined: bool = False) -> None:
+    """Keep what the statements state, line by line: as the entries that they are, or as words only."""
+    await tx.execute(_sql.keep_quarantined if quarantined else _sql.keep_lines)
+    await tx.execute(_sql.keep_details)

@@ -1,0 +1,202 @@
+"""Statements that close days, and the snapshots that they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from token_engine.domain.statement import Previous
+from token_engine.storage.columns import BytesColumn, Column
+from token_engine.storage.database import Transaction
+from token_engine.storage.messages import KnownMessage, MessageBook
+from token_engine.storage.queries import load
+
+_sql = load("statements")
+
+
+class StatementRow(NamedTuple):
+    """A row of `statements`, as it is first written. Amounts in major units, signed; times with a time zone."""
+
+    id: int
+    account_id: UUID
+    message_id: int
+    bank_message_id: str
+    statement_id: str | None
+    identity: str
+    content: bytes
+    sequence_number: str | None
+    statement_date: date
+    opening_balance: Decimal | None
+    closing_balance: Decimal
+    entries: int
+    booked_sum: Decimal
+    cut_off: datetime
+    lists_from: date | None
+    state: str
+    corrects: int | None
+    checks: str
+    at: datetime
+
+
+class Figures(NamedTuple):
+    """How a statement's day was judged: the ledger as of its cut-off, in major units. `answer` is JSON."""
+
+    id: int
+    ledger_balance: Decimal
+    threshold_level: str
+    entries_matched: int
+    entries_unmatched: int
+    answer: str
+
+
+class OpenFinding(NamedTuple):
+    """A discrepancy that closing a day raised and nobody has resolved."""
+
+    id: UUID
+    type: str
+    subject: str
+    severity: str
+    expected: Decimal
+    actual: Decimal
+    assignee: str | None
+    source_reference: str
+    reopened: bool
+
+
+class SnapshotRow(NamedTuple):
+    """A day as it was closed: the specification's table. `difference` is bank - ledger."""
+
+    account_id: UUID
+    day: date
+    ledger: Decimal
+    bank: Decimal
+    difference: Decimal
+    reconciled: bool
+    reference: str
+
+
+class Known(NamedTuple):
+    """A statement that is kept under an identity."""
+
+    id: int
+    content: bytes
+    answer: str
+
+
+async def kept(tx: Transaction, digests: Iterable[bytes]) -> MessageBook:
+    """What is kept of messages, and a number for each of which nothing is."""
+    cursor = await tx.execute(_sql.kept, [BytesColumn(list(digests))])
+    known, fresh = {}, {}
+    for digest, number, kept_id, state, answer in await cursor.fetchall():
+        fresh[bytes(digest)] = number
+        if kept_id is not None:
+            known[bytes(digest)] = KnownMessage(kept_id, state, answer)
+    return MessageBook(known, fresh)
+
+
+async def draw_number(tx: Transaction) -> int:
+    """The number of a statement to come."""
+    return int(await _value(tx, _sql.draw_number, {}))
+
+
+async def before(tx: Transaction, account_id: UUID, day: date) -> Previous | None:
+    """The statement that stands for the latest day before `day`."""
+    return _previous(await _row(tx, _sql.before, {"account_id": account_id, "day": day}))
+
+
+async def last(tx: Transaction, account_id: UUID) -> Previous | None:
+    """The statement that stands for the latest day of all."""
+    return _previous(await _row(tx, _sql.last, {"account_id": account_id}))
+
+
+def _previous(row: tuple[Any, ...] | None) -> Previous | None:
+    return None if row is None else Previous(*row[1:])
+
+
+async def standing(tx: Transaction, account_id: UUID, day: date) -> int | None:
+    """The number of the statement that stands for a day."""
+    row = await _row(tx, _sql.standing, {"account_id": account_id, "day": day})
+    return None if row is None else row[0]
+
+
+async def of_identity(tx: Transaction, account_id: UUID, identity: str) -> Known | None:
+    """The statement that is kept under this identity, whatever became of it."""
+    row = await _row(tx, _sql.of_identity, {"account_id": account_id, "identity": identity})
+    return None if row is None else Known(row[0], bytes(row[1]), row[2])
+
+
+async def answers(tx: Transaction, numbers: Sequence[int]) -> list[str]:
+    """What was answered of statements, as JSON, in this order."""
+    return [row[0] for row in await (await tx.execute(_sql.answers, [Column(numbers)])).fetchall()]
+
+
+async def replace(tx: Transaction, number: int) -> None:
+    """Let a statement stand no longer: a corrected one takes its place."""
+    await tx.execute(_sql.replace, {"id": number})
+
+
+async def insert(tx: Transaction, row: StatementRow) -> None:
+    """Keep a statement."""
+    await tx.execute(_sql.insert, row._asdict())
+
+
+async def judge(tx: Transaction, figures: Figures) -> None:
+    """Say how the statement's day was judged."""
+    await tx.execute(_sql.judge, figures._asdict())
+
+
+async def position(tx: Transaction, account_id: UUID) -> Decimal:
+    """The position as a fold over all that is known (DESIGN 3.2). Some statement must stand."""
+    return Decimal(await _value(tx, _sql.position, {"account_id": account_id}))
+
+
+async def ledger_as_of(tx: Transaction, account_id: UUID, day: date, cut_off: datetime) -> Decimal:
+    """What was outstanding when the bank's day ended, in major units."""
+    return Decimal(await _value(tx, _sql.ledger_as_of, {"account_id": account_id, "day": day, "cut_off": cut_off}))
+
+
+async def close(tx: Transaction, day: SnapshotRow, statement: int, reason: str, actor: str, at: datetime) -> UUID:
+    """Write the day's snapshot, or where it has one a revision beside it; the id of what was written."""
+    key = uuid4()
+    row = await _row(tx, _sql.snapshot, {"id": key, **day._asdict()})
+    if row is None:
+        more = {"statement": statement, "reason": reason, "actor": actor, "at": at}
+        await tx.execute(_sql.revise, {"id": key, **day._asdict(), **more})
+    return key
+
+
+async def missing(tx: Transaction, account_id: UUID, day: date) -> list[tuple[date, int, Decimal]]:
+    """Days up to `day` with entries that were notified as booked and are in no statement that stands: how many, and
+    their signed sum.
+    """
+    cursor = await tx.execute(_sql.missing, {"account_id": account_id, "day": day})
+    return await cursor.fetchall()
+
+
+async def notified(tx: Transaction, account_id: UUID) -> bool:
+    """Whether the bank has ever notified an entry of this account."""
+    return bool(await _value(tx, _sql.notified, {"account_id": account_id}))
+
+
+async def occurrences(tx: Transaction, entries: Sequence[int]) -> dict[int, int]:
+    """Which of those of its name each entry is."""
+    return dict(await (await tx.execute(_sql.occurrences, [Column(entries)])).fetchall())
+
+
+async def _row(tx: Transaction, statement: bytes, values: dict[str, Any]) -> tuple[Any, ...] | None:
+    return await (await tx.execute(statement, values)).fetchone()
+
+
+async def _value(tx: Transaction, statement: bytes, values: dict[str, Any]) -> Any:
+    row = await _row(tx, statement, values)
+    assert row is not None
+    return row[0]
+
+
+async def open_findings(tx: Transaction, account_id: UUID, types: Sequence[str]) -> list[OpenFinding]:
+    """What is open of these kinds on an account."""
+    cursor = await tx.execute(_sql.open_discrepancies, [account_id, Column(types)])
+    return [OpenFinding(*row) for row in await cursor.fetchall()]

@@ -1,0 +1,139 @@
+-- name: kept
+-- Messages as an earlier attempt left them, and an id for each of which nothing is kept.
+SELECT k.digest, nextval('bank_messages_id_seq'), m.id, m.state, m.answer::text
+FROM unnest(%s::bytea[]) AS k (digest) LEFT JOIN bank_messages m ON m.digest = k.digest
+
+-- name: draw_number
+SELECT nextval('statements_id_seq')
+
+-- name: before
+-- The statement that stands for the latest earlier day of an account.
+SELECT id, statement_date, closing_balance, sequence_number FROM statements
+WHERE account_id = %(account_id)s AND statement_date < %(day)s AND state IN ('ACCEPTED', 'RELEASED')
+ORDER BY statement_date DESC LIMIT 1
+
+-- name: last
+SELECT id, statement_date, closing_balance, sequence_number FROM statements
+WHERE account_id = %(account_id)s AND state IN ('ACCEPTED', 'RELEASED')
+ORDER BY statement_date DESC LIMIT 1
+
+-- name: standing
+SELECT id FROM statements
+WHERE account_id = %(account_id)s AND statement_date = %(day)s AND state IN ('ACCEPTED', 'RELEASED')
+
+-- name: of_identity
+SELECT id, content, answer::text FROM statements
+WHERE account_id = %(account_id)s AND identity = %(identity)s AND state <> 'PENDING'
+
+-- name: answers
+SELECT s.answer::text FROM unnest(%s::bigint[]) WITH ORDINALITY AS k (id, place) JOIN statements s ON s.id = k.id
+ORDER BY k.place
+
+-- name: replace
+UPDATE statements SET state = 'REPLACED' WHERE id = %(id)s AND state IN ('ACCEPTED', 'RELEASED')
+
+-- name: insert
+INSERT INTO statements (id, account_id, message_id, bank_message_id, statement_id, identity, content, sequence_number,
+    statement_date, opening_balance, closing_balance, entries, booked_sum, cut_off, lists_from, state, corrects, checks, at)
+VALUES (%(id)s, %(account_id)s, %(message_id)s, %(bank_message_id)s, %(statement_id)s, %(identity)s, %(content)s,
+    %(sequence_number)s, %(statement_date)s, %(opening_balance)s, %(closing_balance)s, %(entries)s, %(booked_sum)s,
+    %(cut_off)s, %(lists_from)s, %(state)s, %(corrects)s, %(checks)s, %(at)s)
+
+-- name: judge
+UPDATE statements SET ledger_balance = %(ledger_balance)s, threshold_level = %(threshold_level)s,
+    entries_matched = %(entries_matched)s, entries_unmatched = %(entries_unmatched)s, answer = %(answer)s,
+    last_movement = (SELECT max(m.id) FROM ledger_movements m WHERE m.account_id = statements.account_id)
+WHERE id = %(id)s
+
+-- name: position
+-- The fold of DESIGN 3.2: the closing balance of the last statement that stands, and what is known but in none that
+-- does. What only a statement told of counts while it stands. Entries from before the first day that a statement
+-- lists are in its opening balance.
+WITH last AS (
+    SELECT closing_balance FROM statements WHERE account_id = %(account_id)s AND state IN ('ACCEPTED', 'RELEASED')
+    ORDER BY statement_date DESC LIMIT 1
+), since AS (
+    SELECT lists_from FROM statements
+    WHERE account_id = %(account_id)s AND state IN ('ACCEPTED', 'RELEASED') AND lists_from IS NOT NULL
+    ORDER BY statement_date DESC LIMIT 1
+)
+SELECT (SELECT closing_balance FROM last) + coalesce(sum(e.position_change), 0)
+FROM bank_entries e LEFT JOIN bank_messages m ON m.id = e.message_id
+WHERE e.account_id = %(account_id)s AND e.status = 'BOOK'
+    AND (e.origin <> 'camt.053' OR EXISTS (SELECT FROM statement_lines l JOIN statements s ON s.id = l.statement_id
+        WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED')))
+    AND coalesce(e.booking_date, e.value_date, (m.received_at AT TIME ZONE 'UTC')::date) >= (SELECT lists_from FROM since)
+    AND NOT EXISTS (SELECT FROM statement_lines l JOIN statements s ON s.id = l.statement_id
+        WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED') AND l.in_closing)
+
+-- name: ledger_as_of
+-- What was outstanding when the day ended. A movement that answers for an entry of the bank counts on that entry's day,
+-- whenever it was posted: contained in a statement that stands for the day or an earlier one, or booked by then.
+-- Any other counts when it was posted by the cut-off. Only the movements of the last week can fall to either side.
+SELECT a.ledger_balance - coalesce(sum(m.effect) FILTER (WHERE NOT m.counted), 0)
+FROM emi_accounts a LEFT JOIN LATERAL (
+    SELECT CASE WHEN m.leaves = 'issued' THEN m.amount WHEN m.enters = 'issued' THEN -m.amount ELSE 0 END AS effect,
+        CASE WHEN x.entry_id IS NULL THEN m.at <= %(cut_off)s
+             WHEN x.stated_on IS NOT NULL THEN x.stated_on <= %(day)s
+             ELSE coalesce(x.booked_on <= %(day)s, m.at <= %(cut_off)s) END AS counted
+    FROM ledger_movements m
+    LEFT JOIN entry_meetings t ON t.movement_id = m.id
+    LEFT JOIN matches g ON g.movement_id = m.id
+    LEFT JOIN LATERAL (
+        SELECT e.id AS entry_id, coalesce(e.booking_date, e.value_date) AS booked_on, (
+            SELECT min(s.statement_date) FROM statement_lines l JOIN statements s ON s.id = l.statement_id
+            WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED') AND l.in_closing) AS stated_on
+        FROM bank_entries e
+        WHERE e.id = coalesce(g.entry_id, (SELECT min(o.entry_id) FROM matches o WHERE o.match_id = g.match_id), (
+            SELECT b.id FROM bank_entries b WHERE (b.account_id, b.amount, b.identity, b.occurrence)
+                = (t.account_id, t.amount, t.identity, t.occurrence)))
+    ) x ON true
+    WHERE m.account_id = a.id AND m.id > coalesce((
+        SELECT s.last_movement FROM statements s
+        WHERE s.account_id = a.id AND s.at <= %(cut_off)s - interval '7 days' AND s.last_movement IS NOT NULL
+        ORDER BY s.statement_date DESC LIMIT 1), 0)
+) m ON true
+WHERE a.id = %(account_id)s
+GROUP BY a.id
+
+-- name: snapshot
+INSERT INTO emi_account_snapshots (id, account_id, snapshot_date, ledger_balance, bank_reported_balance, difference,
+    reconciled, statement_reference)
+VALUES (%(id)s, %(account_id)s, %(day)s, %(ledger)s, %(bank)s, %(difference)s, %(reconciled)s, %(reference)s)
+ON CONFLICT (account_id, snapshot_date) DO NOTHING
+RETURNING id
+
+-- name: revise
+INSERT INTO snapshot_revisions (id, snapshot_id, revision, statement_id, ledger_balance, bank_reported_balance,
+    difference, reconciled, statement_reference, reason, actor, at)
+SELECT %(id)s, s.id, 1 + (SELECT count(*) FROM snapshot_revisions r WHERE r.snapshot_id = s.id), %(statement)s,
+    %(ledger)s, %(bank)s, %(difference)s, %(reconciled)s, %(reference)s, %(reason)s, %(actor)s, %(at)s
+FROM emi_account_snapshots s WHERE s.account_id = %(account_id)s AND s.snapshot_date = %(day)s
+
+-- name: missing
+-- What was notified as booked by a day and is in no statement that stands, though one stands for that day: how many
+-- entries, and their signed sum, by the day of the entry.
+SELECT coalesce(e.booking_date, e.value_date) AS day, count(*), sum(e.position_change)
+FROM bank_entries e
+WHERE e.account_id = %(account_id)s AND e.status = 'BOOK' AND e.origin <> 'camt.053'
+    AND coalesce(e.booking_date, e.value_date) <= %(day)s AND coalesce(e.booking_date, e.value_date) >= (
+        SELECT s.lists_from FROM statements s
+        WHERE s.account_id = %(account_id)s AND s.state IN ('ACCEPTED', 'RELEASED') AND s.lists_from IS NOT NULL
+        ORDER BY s.statement_date DESC LIMIT 1)
+    AND NOT EXISTS (SELECT FROM statement_lines l JOIN statements s ON s.id = l.statement_id
+        WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED'))
+GROUP BY 1 ORDER BY 1
+
+-- name: notified
+-- Whether the account's bank notifies at all, so that a line which it did not notify tells something.
+SELECT EXISTS (SELECT FROM bank_entries e WHERE e.account_id = %(account_id)s AND e.origin <> 'camt.053')
+
+-- name: occurrences
+SELECT id, occurrence FROM bank_entries WHERE id = ANY (%s::bigint[])
+
+-- name: open_discrepancies
+-- What is open of the kinds that closing a day raises.
+SELECT id, discrepancy_type, subject, severity, expected_value, actual_value, assignee, source_reference,
+    reopened_at IS NOT NULL
+FROM reconciliation_discrepancies
+WHERE account_id = %s AND discrepancy_type = ANY (%s::varchar[]) AND status <> 'RESOLVED'

@@ -1,0 +1,254 @@
+"""Tier 3: a statement closes a day and moves the position once for all it says; one that does not hold moves nothing."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from road.bench import NOW, Bench, Road, came
+from road.bench import note as json_note
+from road.statement_writer import line, message, statement
+from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded, Rejected
+from token_engine.tiers import end_of_day
+
+
+def note(message_id: str, amount: str, **more: Any) -> bytes:
+    """A notification; a negative amount is a debit."""
+    return json_note(message_id, amount.lstrip("-"), debit=amount.startswith("-"), **more)
+
+
+async def close(road: Road, *raw: bytes) -> list[Receipt]:
+    return await end_of_day.record(road.tx, [came(one, "file") for one in raw], NOW)
+
+
+async def close_one(road: Road, raw: bytes) -> Any:
+    [receipt] = await close(road, raw)
+    assert isinstance(receipt, Recorded | AlreadyRecorded), receipt
+    [day] = receipt.days
+    return day
+
+
+def outcome(day: Any, name: str) -> str:
+    return str(next(c.outcome for c in day.checks if c.name == name))
+
+
+def test_what_was_notified_is_not_counted_again(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.take_one(note("N-R1", "100", reference="R1", booked="2025-11-18"))
+        await road.take_one(note("N-R2", "-30", reference="R2", booked="2025-11-18"))
+        assert await road.position(account) == 1_000_070
+        stated = statement(line("100", reference="R1"), line("-30", reference="R2"), line("5", reference="R3"),
+                           opening="1000000", closing="1000075")  # fmt: skip
+        day = await close_one(road, message(stated))
+        assert (day.state, day.entries_recorded) == ("ACCEPTED", 1)
+        assert await road.position(account) == 1_000_075
+        # The notification of what the statement told of first comes late.
+        late = await road.take_one(note("N-R3", "5", reference="R3", booked="2025-11-18"))
+        assert isinstance(late, Recorded | AlreadyRecorded)
+        assert await road.position(account) == 1_000_075
+
+    bench.void(story)
+
+
+def test_the_specifications_example_is_kept_and_moves_nothing(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account(ledger="5000000", bank="5000000")
+        raw = message(statement(line("100000", end_to_end="E2E-TXN-67890"), opening="5000000", closing="5250000"))
+        day = await close_one(road, raw)
+        assert day.state == "QUARANTINED"
+        assert outcome(day, "entries_sum") == "failed"
+        assert (day.ledger_balance, day.bank_balance, day.difference) == ("5000000.00", "5250000.00", "250000.00")
+        assert (day.reconciled, day.entries_matched, day.entries_unmatched) == (False, 0, 1)
+        assert await road.position(account) == 5_000_000
+        assert await road.rows("SELECT 1 FROM bank_entries") == []
+        snapshot = await road.row("SELECT * FROM emi_account_snapshots")
+        assert (snapshot["snapshot_date"], snapshot["reconciled"]) == (date(2025, 11, 18), False)
+        raised = await road.row("SELECT * FROM reconciliation_discrepancies WHERE discrepancy_type LIKE 'STATEMENT%%'")
+        assert (raised["expected_value"], raised["actual_value"]) == (5_000_000, 5_250_000)
+        again = await close(road, raw)
+        assert isinstance(again[0], AlreadyRecorded)
+        assert again[0].days == (day,)
+
+    bench.void(story)
+
+
+def test_notifications_of_the_next_day_stay_in_the_position(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.take_one(note("N-R1", "100", reference="R1", booked="2025-11-17"))
+        await road.take_one(note("N-R2", "7", reference="R2", booked="2025-11-18"))
+        stated = statement(line("100", reference="R1", day="2025-11-17"), opening="1000000", closing="1000100",
+                           day="2025-11-17")  # fmt: skip
+        day = await close_one(road, message(stated))
+        assert day.bank_balance == "1000100.00"
+        assert await road.position(account) == 1_000_107
+        following = statement(line("7", reference="R2"), opening="1000100", closing="1000107")
+        await close_one(road, message(following))
+        assert await road.position(account) == 1_000_107
+
+    bench.void(story)
+
+
+def test_a_funding_that_only_the_statement_tells_of_is_minted(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.expect(account, "E1", "100")
+        payout = await road.hold(account, "P1", "40", sent=True)
+        stated = statement(line("100", reference="R1", end_to_end="E1"), line("-40", reference="R2", end_to_end="P1"),
+                           opening="1000000", closing="1000060")  # fmt: skip
+        day = await close_one(road, message(stated))
+        assert (day.ledger_balance, day.difference, day.reconciled) == ("1000060.00", "0.00", True)
+        assert (day.entries_matched, day.entries_unmatched) == (2, 0)
+        state = await road.state(account)
+        assert (state["ledger_balance"], state["bank_reported_balance"]) == (1_000_060, 1_000_060)
+        assert (await road.row("SELECT state FROM payouts WHERE id = %s", payout))["state"] == "SETTLED"
+        assert await road.rows("SELECT 1 FROM bank_entries WHERE unexpected") == []
+
+    bench.void(story)
+
+
+def test_two_lines_alike_are_two_movements_and_one_notification_is_one_of_them(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.take_one(note("N-0", "10", booked="2025-11-18"))
+        stated = statement(line("10"), line("10"), opening="1000000", closing="1000020")
+        day = await close_one(road, message(stated))
+        assert day.entries_recorded == 1
+        assert await road.position(account) == 1_000_020
+        assert len(await road.rows("SELECT 1 FROM bank_entries")) == 2
+
+    bench.void(story)
+
+
+def test_a_statement_again_under_another_message_changes_nothing_and_another_content_is_refused(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        stated = statement(line("10", reference="R1"), opening="1000000", closing="1000010")
+        first = await close_one(road, message(stated))
+        [again] = await close(road, message(stated, name="M-EOD-2"))
+        assert isinstance(again, AlreadyRecorded)
+        assert again.days == (first,)
+        other = statement(line("11", reference="R1"), opening="1000000", closing="1000011")
+        [refused] = await close(road, message(other, name="M-EOD-3"))
+        assert isinstance(refused, Rejected)
+        assert refused.refusal.code == "statement_differs"
+        assert await road.position(account) == 1_000_010
+
+    bench.void(story)
+
+
+def test_a_corrected_statement_leaves_the_snapshot_and_adds_a_revision(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        wrong = statement(line("10", reference="R1"), line("3", reference="R2"), opening="1000000", closing="1000013")
+        await close_one(road, message(wrong))
+        assert await road.position(account) == 1_000_013
+        right = statement(line("10", reference="R1"), opening="1000000", closing="1000010", name="STMT-CORRECTED")
+        day = await close_one(road, message(right))
+        assert day.bank_balance == "1000010.00"
+        # What only the withdrawn statement had told of is no money any more.
+        assert await road.position(account) == 1_000_010
+        assert (await road.row("SELECT bank_reported_balance AS b FROM emi_account_snapshots"))["b"] == 1_000_013
+        revision = await road.row("SELECT * FROM snapshot_revisions")
+        assert (revision["revision"], revision["bank_reported_balance"], revision["id"]) == (
+            1,
+            1_000_010,
+            day.snapshot_id,
+        )
+        states = await road.rows("SELECT state FROM statements ORDER BY id")
+        assert [row["state"] for row in states] == ["REPLACED", "ACCEPTED"]
+
+    bench.void(story)
+
+
+def test_the_ledger_as_of_the_cut_off(bench: Bench) -> None:
+    """A credit that the bank books tomorrow has minted today: the day's closing balance lacks it, and so does the
+    ledger as of its cut-off."""
+
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.expect(account, "E1", "100")
+        await road.take_one(note("N-R1", "100", reference="R1", booked="2025-11-19", tag="E1"))
+        assert (await road.state(account))["ledger_balance"] == 1_000_100
+        day = await close_one(road, message(statement(opening="1000000", closing="1000000")))
+        assert (day.ledger_balance, day.difference, day.reconciled) == ("1000000.00", "0.00", True)
+        assert await road.position(account) == 1_000_100
+
+    bench.void(story)
+
+
+def test_what_was_notified_and_is_not_stated_is_raised_and_resolved_when_it_comes(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.take_one(note("N-R1", "100", reference="R1", booked="2025-11-18"))
+        await road.take_one(note("N-R2", "9", reference="R2", booked="2025-11-18"))
+        await close_one(road, message(statement(line("100", reference="R1"), opening="1000000", closing="1000100")))
+        query = "SELECT * FROM reconciliation_discrepancies WHERE discrepancy_type = 'NOTIFIED_NOT_STATED'"
+        raised = await road.row(query)
+        assert (raised["subject"], raised["expected_value"], raised["status"]) == ("2025-11-18", 9, "OPEN")
+        assert await road.position(account) == 1_000_109
+        following = statement(line("9", reference="R2"), opening="1000100", closing="1000109", day="2025-11-19")
+        await close_one(road, message(following))
+        assert await road.position(account) == 1_000_109
+        assert (await road.row(query))["status"] == "RESOLVED"
+
+    bench.void(story)
+
+
+def test_one_bad_statement_spoils_its_message_and_no_other(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        good = statement(line("10", reference="R1"), opening="1000000", closing="1000010")
+        alien = statement(line("1"), opening="0", closing="1", account="AE460261001091829103501")
+        broken = message(good).replace(b"</Ntry>", b"</Ntry><Ntry/>")
+        receipts = await close(road, broken, message(good, alien), message(good))
+        assert [type(r).__name__ for r in receipts] == ["Rejected", "Rejected", "Recorded"]
+        assert [r.refusal.code for r in receipts[:2]] == ["missing_field", "unknown_account"]  # type: ignore[union-attr]
+        assert await road.position(account) == 1_000_010
+        assert len(await road.rows("SELECT 1 FROM statement_lines")) == 1
+
+    bench.void(story)
+
+
+def test_two_days_and_two_accounts_in_one_message(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        first = await road.account()
+        second = await road.account("AE460261001091829103501", ledger="500", bank="500")
+        tuesday = statement(line("10", reference="R1"), opening="1000000", closing="1000010")
+        wednesday = statement(line("-4", reference="R2", day="2025-11-19"), opening="1000010", closing="1000006",
+                              day="2025-11-19")  # fmt: skip
+        other = statement(line("1", reference="R1"), opening="500", closing="501", account="AE460261001091829103501")
+        [receipt] = await close(road, message(wednesday, other, tuesday))
+        assert isinstance(receipt, Recorded)
+        assert [str(d.statement_date) for d in receipt.days] == ["2025-11-19", "2025-11-18", "2025-11-18"]
+        assert {d.state for d in receipt.days} == {"ACCEPTED"}
+        assert [int(await road.position(account)) for account in (first, second)] == [1_000_006, 501]
+
+    bench.void(story)
+
+
+def test_the_first_statement_takes_what_was_booked_before_it_as_its_opening(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.take_one(note("N-R0", "50", reference="R0", booked="2025-11-10"))
+        stated = statement(line("10", reference="R1"), opening="1000050", closing="1000060")
+        await close_one(road, message(stated))
+        assert await road.position(account) == 1_000_060
+
+    bench.void(story)
+
+
+def test_money_that_is_missing_as_of_the_cut_off_is_raised(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        day = await close_one(
+            road, message(statement(line("-60", reference="R1"), opening="1000000", closing="999940"))
+        )
+        assert (day.difference, day.threshold_level, day.reconciled) == ("-60.00", "Critical", False)
+        assert day.circuit_breaker == "open"
+        query = "SELECT severity FROM reconciliation_discrepancies WHERE discrepancy_type = 'EOD_DIFFERENCE'"
+        assert (await road.row(query))["severity"] == "Critical"
+        assert (await road.state(account))["circuit_breaker"] == "open"
+
+    bench.void(story)
