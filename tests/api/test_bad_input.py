@@ -110,7 +110,7 @@ CASES: dict[str, Bad] = {
     "no date": Bad(json_with(booking_date="yesterday"), "invalid_date", "booking_date"),
     "no such day": Bad(json_with(booking_date="2025-02-30"), "invalid_date", "booking_date"),
     "booked the day after tomorrow": Bad(json_with(booking_date=day(2)), "future_booking_date", "booking_date"),
-    "JSON statement": Bad(json.dumps(STATEMENT_JSON).encode(), "not_a_bank_message"),
+    "JSON statement": Bad(json.dumps(STATEMENT_JSON).encode(), "statement_not_here"),
     "cut XML": Bad(XML[:-20], "invalid_xml"),
     "XML with a NUL": Bad(XML.replace(b"BAD-X", b"BAD\0"), "invalid_xml"),
     "XML with a character reference to NUL": Bad(XML.replace(b"BAD-X", b"BAD&#0;"), "invalid_xml"),

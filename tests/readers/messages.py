@@ -24,6 +24,24 @@ JSON = {
     "amount": "100000.00",
 }
 
+STATEMENT_JSON = {
+    "message_id": "STMT-2025-11-18",
+    "account_id": "AE070331234567890123456",
+    "currency": "AED",
+    "statement_date": "2025-11-18",
+    "opening_balance": "5000000.00",
+    "closing_balance": "5250000.00",
+    "entries": [
+        {
+            "entry_reference": "E001",
+            "credit_debit_indicator": "CRDT",
+            "amount": "100000.00",
+            "end_to_end_id": "E2E-TXN-67890",
+        }
+    ],
+}
+"""The specification's example, to the letter."""
+
 
 def entry(amount: str = AMOUNT, indicator: str = "<CdtDbtInd>CRDT</CdtDbtInd>", rest: str = "<Sts>BOOK</Sts>") -> str:
     return f"<Ntry>{amount}{indicator}{rest}</Ntry>"

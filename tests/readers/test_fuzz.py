@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from typing import cast
 from xml.sax.saxutils import escape
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from readers.messages import ACCOUNT, CLOSING, JSON, LINE, blocks, camt, entry, mt940, mt942
+from readers.messages import ACCOUNT, CLOSING, JSON, LINE, STATEMENT_JSON, blocks, camt, entry, mt940, mt942
 from readers.test_bundle import zipped
 from token_engine.domain.refusal import Refusal
 from token_engine.iso20022.reader import read_message, unbundle
@@ -20,12 +21,21 @@ _RICH = entry(
     "<ValDt><DtTm>2025-11-18T10:00:00Z</DtTm></ValDt><AcctSvcrRef>B-1</AcctSvcrRef><NtryDtls><TxDtls><Refs>"
     "<EndToEndId>E-1</EndToEndId></Refs></TxDtls></NtryDtls>"
 )
+_DETAIL = (
+    '<TxDtls><Refs><EndToEndId>E-1</EndToEndId><TxId>T-1</TxId></Refs><Amt Ccy="AED">50.00</Amt><CdtDbtInd>CRDT'
+    '</CdtDbtInd><AmtDtls><TxAmt><Amt Ccy="AED">50.00</Amt></TxAmt></AmtDtls><RmtInf><Strd><CdtrRefInf><Ref>RF1</Ref>'
+    "</CdtrRefInf></Strd></RmtInf></TxDtls>"
+)
+_BATCH = entry(
+    rest="<Sts>BOOK</Sts><BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>RCDT</Cd><SubFmlyCd>ESCT</SubFmlyCd></Fmly></Domn></BkTxCd>"
+    f"<NtryDtls><Btch><MsgId>B-1</MsgId><PmtInfId>P-1</PmtInfId></Btch>{_DETAIL}{_DETAIL}</NtryDtls>"
+)
 _BALANCE = (
     "<Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp><CdtLine><Incl>false</Incl></CdtLine>"
     '<Amt Ccy="AED">1.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2025-11-18</Dt></Dt></Bal>'
-    "<TxsSummry><TtlNtries><NbOfNtries>2</NbOfNtries><Sum>2</Sum></TtlNtries></TxsSummry>"
+    "<TxsSummry><TtlNtries><NbOfNtries>3</NbOfNtries><Sum>3</Sum></TtlNtries></TxsSummry>"
 )
-_XML = '<?xml version="1.0" encoding="UTF-8"?>' + camt(_RICH, _RICH, kind="camt.053", head=ACCOUNT + _BALANCE)
+_XML = '<?xml version="1.0" encoding="UTF-8"?>' + camt(_RICH, _BATCH, _RICH, kind="camt.053", head=ACCOUNT + _BALANCE)
 _MT = mt940(
     f"{LINE}\r\nsupplement",
     ":86:166?00CREDIT?20EREF+E2E-1?21SVWZ+Invoice?30BANKAEAD?31AE070331234567890123456?32Acme",
@@ -34,7 +44,7 @@ _MT = mt940(
     closing=f"{CLOSING}\r\n:64:C251118AED1,00\r\n:65:C251119AED1,00",
 )
 _ADVICE = ":20:A-1\r\n:21:O-1\r\n:25:BANKAEAD/0012AED\r\n:32A:251118AED1,5\r\n:50K:/123\r\nAcme\r\n"
-_VALID_MT = [
+VALID_MT = [
     _MT.encode(),
     (_MT + "-\r\n" + _MT).encode(),
     blocks(_MT).encode(),
@@ -43,14 +53,24 @@ _VALID_MT = [
     _MT.replace("Acme", "Müller").encode("cp1252"),
     _MT.encode("utf-16"),
 ]
-_VALID = [
+_STATEMENT_JSON = STATEMENT_JSON | {
+    "entries": [
+        *cast("list[object]", STATEMENT_JSON["entries"]),
+        {"amount": "1.00", "credit_debit_indicator": "DBIT", "bank_reference": "B-1", "transaction_id": "T-1",
+         "uetr": "u", "booking_date": "2025-11-18", "value_date": "2025-11-18", "status": "PDNG", "currency": "AED"},
+    ]
+}  # fmt: skip
+_STATEMENT = json.dumps(_STATEMENT_JSON)
+VALID = [
     _XML.encode(),
     _XML.encode("utf-16"),
     _XML.encode("utf-16-be"),
     json.dumps(JSON | {"booking_date": "2025-11-18", "bank_reference": "B-1"}).encode(),
     json.dumps(JSON).encode("utf-16-le"),
+    _STATEMENT.encode(),
+    _STATEMENT.encode("utf-16"),
 ]
-_BUNDLES = [zipped({"a.xml": _VALID[0], "b.json": _VALID[3]}), gzip.compress(_VALID[0])]
+_BUNDLES = [zipped({"a.xml": VALID[0], "b.json": VALID[3]}), gzip.compress(VALID[0])]
 _INSERTS = [
     b"", b"<", b">", b"&", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<!DOCTYPE x>", b"<Ntry>", b"</Ntry>",
     b"<TxDtls/>", b"</Stmt>", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"-", b"1e9", b'"', b"}", b"&#0;", b"&lt;",
@@ -86,13 +106,13 @@ def _holds(raw: bytes) -> None:
 
 
 @_quick
-@given(mutated(_VALID))
+@given(mutated(VALID))
 def test_mutated_messages(raw: bytes) -> None:
     _holds(raw)
 
 
 @_quick
-@given(mutated(_VALID_MT))
+@given(mutated(VALID_MT))
 def test_mutated_mt_messages(raw: bytes) -> None:
     _holds(raw)
 
@@ -119,6 +139,8 @@ def test_a_statement_cut_before_its_end_is_refused(original: tuple[str, int], da
     assert isinstance(read_message(text[:cut].encode()), Refusal)
 
 
+_ANY = st.recursive(st.none() | st.text() | st.floats() | st.integers(), st.lists)
+_OF_ENTRY = cast("list[dict[str, str]]", _STATEMENT_JSON["entries"])[1]
 _LEAVES = re.findall(r">([^<>]+)</", _XML)
 
 
@@ -129,13 +151,20 @@ def test_any_text_in_any_element(leaf: str, text: str) -> None:
 
 
 @_quick
-@given(st.sampled_from(sorted(JSON)), st.recursive(st.none() | st.text() | st.floats() | st.integers(), st.lists))
+@given(st.sampled_from(sorted(JSON)), _ANY)
 def test_any_value_in_any_member(member: str, value: object) -> None:
     _holds(json.dumps(JSON | {member: value}).encode())
 
 
 @_quick
-@given(st.sampled_from(_VALID), st.data())
+@given(st.sampled_from(sorted(_STATEMENT_JSON)), st.sampled_from(sorted(_OF_ENTRY)), _ANY)
+def test_any_value_in_any_member_of_a_statement(member: str, of_entry: str, value: object) -> None:
+    _holds(json.dumps(_STATEMENT_JSON | {member: value}).encode())
+    _holds(json.dumps(_STATEMENT_JSON | {"entries": [_OF_ENTRY, _OF_ENTRY | {of_entry: value}, value]}).encode())
+
+
+@_quick
+@given(st.sampled_from(VALID), st.data())
 def test_truncated_messages(raw: bytes, data: st.DataObject) -> None:
     cut = raw[: data.draw(st.integers(0, len(raw) - 3))]
     assert isinstance(read_message(cut), Refusal)

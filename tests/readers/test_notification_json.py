@@ -139,11 +139,6 @@ def test_a_half_of_a_character_is_refused() -> None:
     assert refused(said(bank_reference="R").replace('"R"', '"\\ud800"')).code == "invalid_json"
 
 
-def test_a_statement_in_json_is_called_one() -> None:
-    statement = {"message_id": "S", "account_id": "A", "statement_date": "2025-11-18", "closing_balance": "1"}
-    assert "camt.053" in refused(json.dumps(statement | {"entries": []})).message
-
-
 @pytest.mark.parametrize("raw", [b"", b"  \n\t ", b"\xef\xbb\xbf", b"\xff\xfe"])
 def test_an_empty_message(raw: bytes) -> None:
     assert refused(raw).code == "empty_message"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from readers.messages import ACCOUNT, CLOSING, ENTRY, JSON, LINE, camt, entry, mt940
+from readers.messages import ACCOUNT, CLOSING, ENTRY, JSON, LINE, STATEMENT_JSON, camt, entry, mt940
 from readers.test_bundle import zipped
 from readers.test_camt import balance
 
@@ -154,3 +154,13 @@ def test_what_is_wrong_with_an_mt940_is_told_by_field_and_line(tmp_path: Path) -
     done = run(str(file), "--json")
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode() == f"{file}: 251131 is no date (line 6) (MT[1]/61[2]/value date)\n"
+
+
+def test_a_json_statement_that_does_not_add_up_and_names_no_currency(tmp_path: Path) -> None:
+    file = tmp_path / "day.json"
+    file.write_text(json.dumps({name: said for name, said in STATEMENT_JSON.items() if name != "currency"}))
+    (row,) = lines(run(str(file), "--json"))
+    assert (row["type"], row["currency"], row["entries"], row["booked_sum"]) == ("camt.053", None, 1, "100000.00")
+    assert row["balances"]["CLBD"] == {"amount": "5250000.00", "currency": None, "date": "2025-11-18"}
+    assert row["checks"][0]["outcome"] == "failed"
+    assert b"5250000.00" in run(str(file)).stdout

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from token_engine.domain.checks import Check, Outcome, Tally, checks
 from token_engine.domain.entry import Entry
-from token_engine.domain.money import in_currency
+from token_engine.domain.money import UNSTATED, in_currency
 from token_engine.domain.notification import Heading, StatedBalance
 from token_engine.domain.refusal import RefusedError
 from token_engine.iso20022 import bundle, reader
@@ -111,6 +111,7 @@ def _rows_of_member(member: Readable, file: str, path: str) -> list[dict[str, An
 
 def _row(heading: Heading, tally: Tally, file: str, path: str) -> dict[str, Any]:
     currency = heading.currency or _one(tally.currencies) or _one({b.currency for b in heading.balances})
+    currency = None if currency == UNSTATED else currency
     row: dict[str, Any] = {"file": _writable(file)}
     if member := _member(file, path):
         row["member"] = _writable(member)
@@ -142,7 +143,7 @@ def _balances(balances: tuple[StatedBalance, ...]) -> dict[str, Any]:
         by_code.setdefault(balance.code, []).append(
             {
                 "amount": _plain(balance.signed, balance.currency),
-                "currency": balance.currency,
+                "currency": None if balance.currency == UNSTATED else balance.currency,
                 "date": balance.as_of.isoformat() if balance.as_of else None,
             }
         )
@@ -173,7 +174,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 def _lines_of_balances(balances: dict[str, Any]) -> str:
     return "\n".join(
-        f"{code} {each['amount']} {each['currency']}"
+        f"{code} {each['amount']} {each['currency'] or ''}"
         for code, told in balances.items()
         for each in (told if isinstance(told, list) else [told])
     )

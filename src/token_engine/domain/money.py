@@ -41,6 +41,9 @@ CURRENCIES: Final = frozenset(_DECIMALS) | frozenset(
     TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG""".split()
 )
 
+UNSTATED: Final = "XXX"
+"""ISO 4217's code for no currency: of an amount whose message leaves that to the account. No message may write it."""
+
 _PLAIN_DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
 

@@ -6,6 +6,7 @@ elements that are money. Namespaces, prefixes and envelopes around `Document` pl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -28,6 +29,18 @@ _KINDS: Final = {
 }
 _SECTIONS: Final = frozenset(section for _, section in _KINDS.values())
 _WATCHED: Final = tuple(f"{{*}}{name}" for name in (*_KINDS, *_SECTIONS, "Ntry", "NtryDtls", "Btch", "TxDtls"))
+
+
+_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_MESSAGE: Final = re.compile(rf"<(?:[^\s<>/!?:]+:)?({'|'.join(_KINDS)})[\s/>]")
+
+
+def kind_in(opening: str) -> MessageKind | None:
+    """What the beginning of an XML text says it is: the first of our messages in it. None where it holds none yet."""
+    if "BkToCstmr" not in opening:
+        return None
+    found = _MESSAGE.search(_COMMENT.sub("", opening) if "<!--" in opening else opening)
+    return None if found is None else _KINDS[found[1]][0]
 
 
 def sections(stream: Utf8Stream) -> Iterator[Heading | Entry]:

@@ -61,6 +61,19 @@ DETAIL_LINES: Final = 200
 FORWARD_BALANCES: Final = 400
 
 
+def kind_in(stream: Utf8Stream) -> MessageKind | None:
+    """What the first message is, by the header before it, or by the first field that only one type has.
+
+    Raises RefusedError where nothing can be read.
+    """
+    for field in fields(stream):
+        if type_ := field.type or _TELLS.get(field.tag):
+            return _KINDS.get(type_)
+        if field.tag == END:
+            break
+    return None
+
+
 def sections(stream: Utf8Stream) -> Iterator[Heading | Entry | Ending]:
     """Yield each message's heading, then its entries, then what it says after them, as they are read.
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from token_engine.domain.entry import CreditDebit
-from token_engine.domain.money import CURRENCIES
+from token_engine.domain.money import CURRENCIES, UNSTATED
 from token_engine.domain.notification import StatedBalance
 from token_engine.iso20022.mt_fields import Field
 from token_engine.iso20022.mt_values import AMOUNT, amount, short_date
@@ -89,7 +89,7 @@ def currency_of(field: Field) -> str:
     word = field.text.strip()
     at = {"3": 6, "6": 7}[field.tag[0]] if field.tag != "34F" else 0
     code = word[at : at + 3]
-    if not (len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()):
+    if not (len(code) == 3 and code.isascii() and code.isalpha() and code.isupper() and code != UNSTATED):
         field.refuse("unknown_currency", f"{code!r} is no currency code", "currency")
     return code
 
@@ -124,7 +124,8 @@ def dated_amount(field: Field) -> tuple[str, str, Decimal]:
     found = _DATED_AMOUNT.fullmatch(word)
     if found is None:
         field.refuse("invalid_amount", f"{word[:40]!r} is no value date, currency and amount")
-    day, currency, digits = found.groups()
+    day, _, digits = found.groups()
+    currency = currency_of(field)
     return day, currency, amount(digits, currency, field)
 
 

@@ -8,14 +8,19 @@ from io import BufferedReader, BytesIO
 from typing import Final
 
 from token_engine.domain.entry import Entry
-from token_engine.domain.notification import Ending, Heading, Notification
+from token_engine.domain.notification import Ending, Heading, MessageKind, Notification
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.iso20022 import bundle, camt, mt, notification_json
+from token_engine.iso20022 import bundle, camt, mt, notification_json, statement_json
+from token_engine.iso20022.kind import kind_of, kind_of_json
 from token_engine.iso20022.sniff import Form, form_of
 from token_engine.iso20022.utf8 import Readable, Utf8Stream
 
+__all__ = ["kind_of", "read_message", "sections", "unbundle"]
+
 JSON_BYTES: Final = 1024 * 1024
-"""The JSON form carries one entry; a larger text is not one."""
+"""A notification's JSON form carries one entry; a larger text is not one."""
+STATEMENT_JSON_BYTES: Final = 64 * 1024 * 1024
+"""A JSON text is read at once, other than XML and MT: a larger statement comes in one of those."""
 CHUNK_BYTES: Final = 65_536
 
 
@@ -25,8 +30,9 @@ def read_message(raw: bytes) -> tuple[Notification, ...] | Refusal:
     Never raises for what a sender may have put into `raw`.
     """
     try:
-        if raw[:2] == b'{"' and len(raw) <= JSON_BYTES:  # the hot path: nothing to sniff or transcode
-            return (notification_json.read(raw),)
+        # The hot path: nothing to sniff or transcode.
+        if raw[:2] == b'{"' and len(raw) <= JSON_BYTES and b'"entries"' not in raw:
+            return _notification(raw)
         return _gather(sections(BytesIO(raw)))
     except RefusedError as error:
         return error.refusal
@@ -58,9 +64,21 @@ def sections(source: Readable) -> Iterator[Heading | Entry | Ending]:
         case Form.MT:
             yield from mt.sections(stream)
         case Form.JSON:
-            notification = notification_json.read(_all_of(stream))
+            if kind_of_json(stream.opening) is MessageKind.STATEMENT:
+                yield from statement_json.sections(_all_of(stream, STATEMENT_JSON_BYTES))
+                return
+            notification = notification_json.read(_all_of(stream, JSON_BYTES))
             yield notification.heading
             yield from notification.entries
+
+
+def _notification(raw: bytes) -> tuple[Notification, ...]:
+    try:
+        return (notification_json.read(raw),)
+    except RefusedError:
+        if kind_of(raw) is not MessageKind.STATEMENT:
+            raise
+    return _gather(sections(BytesIO(raw)))  # says what the statement lacks
 
 
 def _gather(parts: Iterator[Heading | Entry | Ending]) -> tuple[Notification, ...]:
@@ -76,10 +94,13 @@ def _gather(parts: Iterator[Heading | Entry | Ending]) -> tuple[Notification, ..
     return tuple(Notification(heading=heading, entries=tuple(entries)) for heading, entries in gathered)
 
 
-def _all_of(stream: Utf8Stream) -> bytes:
-    text = b""
-    while chunk := stream.read(JSON_BYTES):
-        text += chunk
-        if len(text) > JSON_BYTES:
-            raise RefusedError("too_large", f"a JSON notification is never larger than {JSON_BYTES} bytes")
-    return text
+def _all_of(stream: Utf8Stream, most: int) -> bytes:
+    chunks = []
+    size = 0
+    while chunk := stream.read(CHUNK_BYTES):
+        stream.freed()
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > most:
+            raise RefusedError("too_large", f"a JSON message of this kind is never larger than {most // 2**20} MiB")
+    return b"".join(chunks)

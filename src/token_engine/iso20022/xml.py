@@ -10,7 +10,7 @@ from typing import Final, cast
 from lxml.etree import _Element as Element
 
 from token_engine.domain.entry import CreditDebit
-from token_engine.domain.money import parse_amount
+from token_engine.domain.money import UNSTATED, parse_amount
 from token_engine.domain.refusal import RefusedError
 from token_engine.iso20022.words import AMOUNT_LENGTH
 
@@ -91,7 +91,7 @@ def amount(element: Element, path: str) -> tuple[Decimal, str]:
 
 def currency_code(word: str, element: Element, path: str) -> str:
     """Three capitals. Banks still write codes that ISO 4217 has withdrawn, so no list decides here."""
-    if not (len(word) == 3 and word.isascii() and word.isalpha() and word.isupper()):
+    if not (len(word) == 3 and word.isascii() and word.isalpha() and word.isupper() and word != UNSTATED):
         raise FaultError("unknown_currency", element, path, f"{word[:12]!r} is no currency code")
     return word
 
