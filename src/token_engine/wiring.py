@@ -22,9 +22,9 @@ from token_engine.entrypoints.api.hot import in_front_of
 from token_engine.entrypoints.api.questions import count_reviews
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import Batcher
-from token_engine.entrypoints.lanes import HOLDS, MESSAGES
+from token_engine.entrypoints.lanes import HOLDS, MESSAGES, STATEMENTS
 from token_engine.entrypoints.nats import client as nats_client
-from token_engine.entrypoints.nats.consumer import Consumer
+from token_engine.entrypoints.nats.consumer import NOTIFICATIONS, STATEMENTS_FEED, Consumer
 from token_engine.entrypoints.nats.ledger_feed import LedgerFeed
 from token_engine.entrypoints.nats.pull import Pull
 from token_engine.entrypoints.nats.relay import Relay
@@ -32,7 +32,9 @@ from token_engine.entrypoints.nats.streams import (
     ensure_events_stream,
     ensure_ledger_stream,
     ensure_notification_streams,
+    ensure_statement_streams,
 )
+from token_engine.entrypoints.road import Road
 from token_engine.entrypoints.scheduler import every
 from token_engine.servers import DataDirectory, EmbeddedNats, EmbeddedPostgres, ServerError
 from token_engine.storage.database import Database
@@ -158,19 +160,24 @@ async def _engine(
         stack.push_async_callback(nats_client.close, client)
         js = client.jetstream()
         await ensure_events_stream(js)
-        streams = await ensure_notification_streams(js)
+        notified = await ensure_notification_streams(js)
+        stated = await ensure_statement_streams(js)
         ledger_stream = await ensure_ledger_stream(js)
 
         relay = Relay(database, client)
         must_not_end(relay.start(), stop)
         stack.push_async_callback(relay.stop)
-        batcher = Batcher(database, utc_now, relay.wake, MESSAGES)
-        must_not_end(batcher.start(), stop)
-        stack.push_async_callback(batcher.stop)
+        notifications = Batcher(database, utc_now, relay.wake, MESSAGES)
+        statements = Batcher(database, utc_now, relay.wake, STATEMENTS)
+        for batcher in (notifications, statements):
+            must_not_end(batcher.start(), stop)
+            stack.push_async_callback(batcher.stop)
+        road = Road(notifications, statements)
         holds = Batcher(database, utc_now, relay.wake, HOLDS)
         must_not_end(holds.start(), stop)
         stack.push_async_callback(holds.stop)
-        consumers += [Consumer(client, stream, batcher, utc_now) for stream in streams]
+        consumers += [Consumer(client, stream, NOTIFICATIONS, road, utc_now) for stream in notified]
+        consumers += [Consumer(client, stream, STATEMENTS_FEED, road, utc_now) for stream in stated]
         consumers.append(LedgerFeed(client, ledger_stream, database, utc_now, relay.wake))
         for consumer in consumers:
             must_not_end(await consumer.start(), stop)
@@ -192,7 +199,7 @@ async def _engine(
                 await js.publish(_DEMO_SUBJECT, bank.next_notification(utc_now()))
 
             stack.push_async_callback(every(_DEMO_SECONDS, notify))
-        stack.push_async_callback(await _serve(Rooms(database, batcher, holds, utc_now), listener, stop))
+        stack.push_async_callback(await _serve(Rooms(database, road, holds, utc_now), listener, stop))
         _say_ready(settings)
         yield
 

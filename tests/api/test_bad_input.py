@@ -110,14 +110,18 @@ CASES: dict[str, Bad] = {
     "no date": Bad(json_with(booking_date="yesterday"), "invalid_date", "booking_date"),
     "no such day": Bad(json_with(booking_date="2025-02-30"), "invalid_date", "booking_date"),
     "booked the day after tomorrow": Bad(json_with(booking_date=day(2)), "future_booking_date", "booking_date"),
-    "JSON statement": Bad(json.dumps(STATEMENT_JSON).encode(), "statement_not_here"),
+    "JSON statement": Bad(
+        json.dumps(STATEMENT_JSON | {"account_id": "NOBODY"}).encode(), "unknown_account", "account_id"
+    ),
     "cut XML": Bad(XML[:-20], "invalid_xml"),
     "XML with a NUL": Bad(XML.replace(b"BAD-X", b"BAD\0"), "invalid_xml"),
     "XML with a character reference to NUL": Bad(XML.replace(b"BAD-X", b"BAD&#0;"), "invalid_xml"),
     "entities": Bad(LAUGHS + XML.partition(b"?>")[2], "doctype_refused", "DOCTYPE"),
     "a file of ours": Bad(XXE + XML.partition(b"?>")[2], "doctype_refused", "DOCTYPE"),
     "other XML": Bad(b"<html/>", "not_a_bank_message"),
-    "XML statement": Bad(camt053("BAD-S", "ACCOUNT"), "statement_not_here"),
+    "XML statement without a closing balance": Bad(
+        camt053("BAD-S", "ACCOUNT").replace(b"CLBD", b"ITBD"), "no_closing_balance", "Bal"
+    ),
     "XML negative": Bad(XML.replace(b">10.00<", b">-10.00<"), "invalid_amount", "Ntfctn[1]/Ntry[1]/Amt"),
     "XML no amount": Bad(XML.replace(b'<Amt Ccy="AED">10.00</Amt>', b""), "missing_field", "Ntfctn[1]/Ntry[1]/Amt"),
     "XML small indicator": Bad(XML.replace(b">CRDT<", b">crdt<"), "invalid_indicator", "Ntfctn[1]/Ntry[1]/CdtDbtInd"),

@@ -1,4 +1,4 @@
-"""Tier 3: a statement closes a day and moves the position once for all it says; one that does not hold moves nothing."""
+"""Tier 3: a statement closes a day and moves the position once for all it says; one that does not hold, nothing."""
 
 from __future__ import annotations
 

@@ -12,12 +12,15 @@ import typer
 
 from token_engine.cli.options import DATA, AsJson, Data, DatabaseUrl, database_of
 from token_engine.cli.session import now, show, with_database
-from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded, Rejected
+from token_engine.domain.closed_day import ClosedDay
+from token_engine.domain.receipt import AlreadyRecorded, Judgement, Receipt, Recorded, Rejected
+from token_engine.domain.statement import Outcome
+from token_engine.entrypoints.road import is_statement
 from token_engine.storage import messages
 from token_engine.storage.database import Database, pipelined_transaction
-from token_engine.tiers import notification
+from token_engine.tiers import end_of_day, notification
 from token_engine.tiers.delivery import Delivery, Door
-from token_engine.tiers.intake import deliveries
+from token_engine.tiers.intake import deliveries, large_statement
 
 _BATCH: Final = 500
 _LARGEST_FILE: Final = 256 * 1024 * 1024
@@ -39,12 +42,8 @@ def ingest(
     async def work(database: Database) -> bool:
         fine = True
         for file in files:
-            if (raw := _bytes_of(file)) is None:
-                fine = False
-                continue
-            found = deliveries(raw, Door.CLI, _source(file), now())
-            del raw  # a file of 200 MB is held once
-            fine &= await _record(database, found, as_json)
+            found = _deliveries(file)
+            fine &= found is not None and await record(database, found, as_json)
         return fine
 
     if not with_database(url, work):
@@ -70,7 +69,7 @@ def replay(
             if not rows:
                 break
             after, found = rows[-1]["id"], found + len(rows)
-            fine &= await _record(database, [_kept(row) for row in rows], as_json)
+            fine &= await record(database, [_kept(row) for row in rows], as_json)
         if numbers and found < len(set(numbers)):
             typer.echo("Some of these numbers are no whole rejected messages: see `token-engine messages`.", err=True)
             return False
@@ -95,10 +94,13 @@ def _source(file: str) -> str:
     return Path(file).name.encode("utf-8", "replace").decode() if file != "-" else "stdin"
 
 
-def _bytes_of(file: str) -> bytes | None:
+def _deliveries(file: str) -> list[Delivery] | None:
+    """What a file holds; one too large to hold is a statement that is read as it lies there, or is not taken."""
     try:
         if file == "-":
             raw = sys.stdin.buffer.read(_LARGEST_FILE + 1)
+        elif (large := large_statement(Path(file), Door.CLI, now())) is not None:
+            return [large]
         else:
             with open(file, "rb") as stream:
                 raw = stream.read(_LARGEST_FILE + 1)
@@ -108,22 +110,31 @@ def _bytes_of(file: str) -> bytes | None:
     if len(raw) > _LARGEST_FILE:
         typer.echo(f"{file}: larger than {_LARGEST_FILE} bytes", err=True)
         return None
-    return raw
+    return deliveries(raw, Door.CLI, _source(file), now())
 
 
-async def _record(database: Database, found: Sequence[Delivery], as_json: bool) -> bool:
-    connection = await database.connect_for_the_road()
+async def record(database: Database, found: Sequence[Delivery], as_json: bool) -> bool:
+    """Record deliveries, showing the receipt of each; whether none was rejected."""
     fine = True
+    notified = [d for d in found if not is_statement(d)]
+    connection = await database.connect_for_the_road()
     try:
-        for batch in _batches(found):
+        for batch in _batches(notified):
             async with pipelined_transaction(connection) as tx:
                 receipts = await notification.record(tx, batch, now())
-            rows = [_row(d, r) for d, r in zip(batch, receipts, strict=True)]
-            show(rows, _COLUMNS, as_json=as_json)
-            fine &= not any(isinstance(r, Rejected) for r in receipts)
+            fine &= _shown(batch, receipts, as_json)
     finally:
         await connection.close()
+    for batch in _batches([d for d in found if is_statement(d)]):
+        async with database.transaction() as tx:
+            receipts = await end_of_day.record(tx, batch, now())
+        fine &= _shown(batch, receipts, as_json)
     return fine
+
+
+def _shown(batch: Sequence[Delivery], receipts: Sequence[Receipt], as_json: bool) -> bool:
+    show([_row(d, r) for d, r in zip(batch, receipts, strict=True)], _COLUMNS, as_json=as_json)
+    return not any(isinstance(r, Rejected) for r in receipts)
 
 
 def _batches(found: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
@@ -138,12 +149,22 @@ def _row(delivery: Delivery, receipt: Receipt) -> dict[str, Any]:
     }  # fmt: skip
     match receipt:
         case Recorded() | AlreadyRecorded():
-            row["entries_recorded"] = sum(j.entries_recorded for j in receipt.judgements)
-            row["standing"] = "; ".join(f"{j.account_number} {j.threshold_level}" for j in receipt.judgements)
-            row["judgements"] = receipt.judgements
+            told = receipt.days or receipt.judgements
+            row["entries_recorded"] = sum(each.entries_recorded for each in told)
+            row["standing"] = "; ".join(_standing(each) for each in told)
+            row["days" if receipt.days else "judgements"] = told
         case Rejected():
             row["standing"] = f"{receipt.refusal.code}: {receipt.refusal.message}"
             row["error"] = receipt.refusal
         case _:
             assert_never(receipt)
     return row
+
+
+def _standing(told: Judgement | ClosedDay) -> str:
+    if isinstance(told, Judgement):
+        return f"{told.account_number} {told.threshold_level}"
+    failed = ", ".join(found.name for found in told.checks if found.outcome is Outcome.FAILED)
+    matched = f"{told.entries_matched} of {told.entries_matched + told.entries_unmatched} matched"
+    state = f"{told.state}: {failed}" if failed else f"{matched}, {told.threshold_level}"
+    return f"{told.account_number} {told.statement_date} {state}"

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Final
 
 from token_engine.domain.account import Account
-from token_engine.domain.money import EXACT, in_currency
+from token_engine.domain.money import EXACT, UNSTATED, in_currency
 from token_engine.domain.notification import StatedBalance
 from token_engine.domain.statement import Check, Outcome, Previous, Statement
 
@@ -40,7 +40,7 @@ def check(
         _account(statement, account),
         _currency(statement, account, opening, closing),
         _closing_stated(account, closing),
-        _entries_sum(statement, account, opening, closing),
+        _entries_sum(statement, account, opening, closing, previous),
         _opening(account, opening, previous),
         _sequence(statement, closing, previous, correction=correction),
         _stated_count(statement),
@@ -69,6 +69,7 @@ def _currency(
     said |= {balance.currency for balance in (opening, closing) if balance is not None}
     if statement.heading.currency is not None:
         said.add(statement.heading.currency)
+    said.discard(UNSTATED)
     if not said:
         return _not_checkable("currency", "the message names no currency")
     others = ", ".join(sorted(said - {account.currency}))
@@ -92,22 +93,28 @@ def _closing_stated(account: Account, closing: StatedBalance | None) -> Check:
 
 
 def _entries_sum(
-    statement: Statement, account: Account, opening: StatedBalance | None, closing: StatedBalance | None
-) -> Check:
-    if opening is None or closing is None:
-        lacks = "opening" if opening is None else "closing"
-        return _not_checkable("entries_sum", f"the message states no {lacks} balance")
-    total = EXACT.add(opening.signed, statement.booked_sum)
+    statement: Statement, account: Account, opening: StatedBalance | None, closing: StatedBalance | None,
+    previous: Previous | None,
+) -> Check:  # fmt: skip
+    if closing is None:
+        return _not_checkable("entries_sum", "the message states no closing balance")
+    begins_with, whose = None if opening is None else opening.signed, "opening balance"
+    if opening is None and previous is not None and previous.statement_date is not None:
+        # It says no opening, but there is only one that it can have.
+        begins_with, whose = previous.closing_balance, f"the closing balance of {previous.statement_date}"
+    if begins_with is None:
+        return _not_checkable("entries_sum", "the message states no opening balance")
+    total = EXACT.add(begins_with, statement.booked_sum)
     expected, actual = in_currency(total, account.currency), in_currency(closing.signed, account.currency)
     if total == closing.signed:
-        return _passed("entries_sum", "opening balance and booked entries are the closing balance", expected, actual)
+        return _passed("entries_sum", f"{whose} and booked entries are the closing balance", expected, actual)
     later = statement.valued_later
     if later and EXACT.subtract(total, later) == closing.signed:
         text = f"booked entries of {in_currency(later, account.currency)} are valued after the closing balance's date"
         left = in_currency(closing.signed, account.currency)
         return _passed("entries_sum", f"{text}, which leaves them out: {expected} without them is it", left, actual)
     apart = in_currency(EXACT.subtract(closing.signed, total), account.currency)
-    text = f"opening balance and booked entries are {expected}, the closing balance says {actual}: {apart} apart"
+    text = f"{whose} and booked entries are {expected}, the closing balance says {actual}: {apart} apart"
     return _failed("entries_sum", text, expected, actual)
 
 

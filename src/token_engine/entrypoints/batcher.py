@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 import psycopg
+import psycopg_pool
 from psycopg import AsyncConnection
 
 from token_engine.storage.database import Database, Transaction, pipelined_transaction
@@ -41,6 +43,8 @@ class UnforeseenError(Exception):
 class Lane(Generic[In, Out]):
     """One kind of work: what a batch of it does, how large each is in bytes, what a log calls it, and what is
     counted once a batch is committed. `take` gives what comes back, each at the place of what was handed in.
+
+    `sets`: it streams and works on sets of any size, which takes other plans than looking up, and no pipeline.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Lane(Generic[In, Out]):
     size: Callable[[In], int]
     named: Callable[[In], dict[str, str]]
     count: Callable[[Sequence[In], Sequence[Out]], None]
+    sets: bool = False
 
 
 class _Parcel(Generic[In, Out]):
@@ -149,7 +154,7 @@ class Batcher(Generic[In, Out]):
                 return await self._try(batch)
             except psycopg.errors.ProgramLimitExceeded:
                 raise  # an OperationalError by its class, but about a message: trying again cannot help
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout) as error:
                 # A lost server, a failover, a deadlock: nothing was committed, or if it was and only the
                 # answer got lost, the second attempt finds every message recorded and every key answered.
                 _log.warning("Database did not answer; trying again", attempt=attempt, error=str(error).strip())
@@ -157,12 +162,21 @@ class Batcher(Generic[In, Out]):
         raise UnavailableError("the database cannot be reached")
 
     async def _try(self, batch: Sequence[In]) -> list[Out]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await self._database.connect_for_the_road()
         with metrics.COMMIT_SECONDS.labels(self._lane.name).time():
-            async with pipelined_transaction(self._connection) as tx:
+            async with self._transaction_of_lane() as tx:
                 outcomes = await self._lane.take(tx, batch, self._clock())
         metrics.BATCH_SIZE.labels(self._lane.name).observe(len(batch))
         self._lane.count(batch, outcomes)
         self._committed()
         return outcomes
+
+    @asynccontextmanager
+    async def _transaction_of_lane(self) -> AsyncIterator[Transaction]:
+        if self._lane.sets:
+            async with self._database.transaction() as tx:
+                yield tx
+            return
+        if self._connection is None or self._connection.closed:
+            self._connection = await self._database.connect_for_the_road()
+        async with pipelined_transaction(self._connection) as tx:
+            yield tx

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from token_engine.domain.receipt import Receipt
+from token_engine.domain.receipt import Receipt, Recorded
 from token_engine.entrypoints.batcher import Lane
 from token_engine.telemetry import metrics
-from token_engine.tiers import notification, payouts
+from token_engine.tiers import end_of_day, notification, payouts
 from token_engine.tiers.delivery import Delivery
 from token_engine.tiers.once import Answer
 from token_engine.tiers.payouts import Hold
@@ -25,11 +25,28 @@ def _count_receipts(batch: Sequence[Delivery], receipts: Sequence[Receipt]) -> N
         if key[1] == "Recorded":
             for judgement in receipt.judgements:  # type: ignore[union-attr]
                 checks["ok" if judgement.threshold_level == "Ok" else "mismatch"] += 1
+    _count(totals, "tier1", checks)
+
+
+def _count_days(batch: Sequence[Delivery], receipts: Sequence[Receipt]) -> None:
+    totals: dict[tuple[str, str], int] = {}
+    checks = {"ok": 0, "mismatch": 0}
+    for delivery, receipt in zip(batch, receipts, strict=True):
+        key = (delivery.door.value, type(receipt).__name__)
+        totals[key] = totals.get(key, 0) + 1
+        if isinstance(receipt, Recorded):
+            for day in receipt.days:
+                checks["ok" if day.reconciled else "mismatch"] += 1
+                metrics.STATEMENTS.labels(day.state).inc()
+    _count(totals, "tier3", checks)
+
+
+def _count(totals: dict[tuple[str, str], int], tier: str, checks: dict[str, int]) -> None:
     for (door, name), number in totals.items():
         metrics.MESSAGES.labels(door, name).inc(number)
     for status, number in checks.items():
         if number:
-            metrics.CHECKS.labels("tier1", status).inc(number)
+            metrics.CHECKS.labels(tier, status).inc(number)
 
 
 def _count_answers(_: Sequence[Hold], answers: Sequence[Answer]) -> None:
@@ -45,7 +62,17 @@ MESSAGES: Final[Lane[Delivery, Receipt]] = Lane(
     named=lambda delivery: {"digest": delivery.digest.hex(), "source": delivery.source},
     count=_count_receipts,
 )
-"""Bank messages, each with its receipt (Tier 1)."""
+"""Notifications and reports, each with its receipt (Tier 1)."""
+
+STATEMENTS: Final[Lane[Delivery, Receipt]] = Lane(
+    name="statements",
+    take=end_of_day.record,
+    size=lambda delivery: delivery.size,
+    named=lambda delivery: {"digest": delivery.digest.hex(), "source": delivery.source},
+    count=_count_days,
+    sets=True,
+)
+"""Statements, each with its receipt (Tier 3)."""
 
 HOLDS: Final[Lane[Hold, Answer]] = Lane(
     name="holds",

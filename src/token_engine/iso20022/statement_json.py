@@ -100,10 +100,12 @@ def _heading(said: _Statement) -> Heading:
     opening, closing = said.opening_balance, said.closing_balance
     balances = [] if opening is None else [_balance("OPBD", opening, "opening_balance", currency, None)]
     balances.append(_balance("CLBD", closing, "closing_balance", currency, closes))
+    message_id = required(said.message_id, "message_id", MESSAGE_ID_LENGTH)
     return Heading(
         kind=MessageKind.STATEMENT,
         type="camt.053",
-        message_id=required(said.message_id, "message_id", MESSAGE_ID_LENGTH),
+        message_id=message_id,
+        notification_id=message_id,  # the form names both at once
         account_number=account_number(required(said.account_id, "account_id", ACCOUNT_NUMBER_LENGTH)),
         currency=said.currency,
         created_at=dated(said.creation_date_time, "creation_date_time", moment),

@@ -66,11 +66,29 @@ SELECT id::text, circuit_breaker = 'open' FROM emi_accounts WHERE closed_at IS N
 SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM bank_messages WHERE state = 'REJECTED')
 
 -- name: position_drift
+-- From what the account was taken on with, or from the closing balance of its last statement: see `position` in
+-- statements.sql.
+WITH standing AS (
+    SELECT * FROM statements WHERE state IN ('ACCEPTED', 'RELEASED')
+), last AS (
+    SELECT DISTINCT ON (account_id) account_id, closing_balance FROM standing ORDER BY account_id, statement_date DESC
+), since AS (
+    SELECT DISTINCT ON (account_id) account_id, lists_from FROM standing WHERE lists_from IS NOT NULL
+    ORDER BY account_id, statement_date DESC
+), contained AS (
+    SELECT l.entry_id, bool_or(l.in_closing) AS in_closing FROM statement_lines l JOIN standing s ON s.id = l.statement_id
+    GROUP BY 1
+), folded AS (
+    SELECT e.account_id, sum(e.position_change) AS total
+    FROM bank_entries e JOIN bank_messages m ON m.id = e.message_id
+    LEFT JOIN since s ON s.account_id = e.account_id LEFT JOIN contained c ON c.entry_id = e.id
+    WHERE s.lists_from IS NULL OR (c.in_closing IS NOT TRUE AND (e.origin <> 'camt.053' OR c.entry_id IS NOT NULL)
+        AND coalesce(e.booking_date, e.value_date, (m.received_at AT TIME ZONE 'UTC')::date) >= s.lists_from)
+    GROUP BY 1
+)
 SELECT a.account_number, a.currency, a.bank_reported_balance AS stored,
-    coalesce(o.balance, 0) + coalesce(e.total, 0) AS folded
-FROM emi_accounts a
-LEFT JOIN account_openings o ON o.account_id = a.id
-LEFT JOIN (SELECT account_id, sum(position_change) AS total FROM bank_entries GROUP BY account_id) e
-    ON e.account_id = a.id
-WHERE a.bank_reported_balance <> coalesce(o.balance, 0) + coalesce(e.total, 0)
+    coalesce(l.closing_balance, o.balance, 0) + coalesce(e.total, 0) AS folded
+FROM emi_accounts a LEFT JOIN account_openings o ON o.account_id = a.id LEFT JOIN last l ON l.account_id = a.id
+LEFT JOIN folded e ON e.account_id = a.id
+WHERE a.bank_reported_balance <> coalesce(l.closing_balance, o.balance, 0) + coalesce(e.total, 0)
 ORDER BY a.account_number

@@ -69,11 +69,12 @@ WHERE e.account_id = %(account_id)s AND e.status = 'BOOK'
 -- name: ledger_as_of
 -- What was outstanding when the day ended. A movement that answers for an entry of the bank counts on that entry's day,
 -- whenever it was posted: contained in a statement that stands for the day or an earlier one, or booked by then.
--- Any other counts when it was posted by the cut-off. Only the movements of the last week can fall to either side.
+-- Any other counts when it was posted by the cut-off, and what was outstanding when the ledger began always. Only the movements of the last week can fall to either side.
 SELECT a.ledger_balance - coalesce(sum(m.effect) FILTER (WHERE NOT m.counted), 0)
 FROM emi_accounts a LEFT JOIN LATERAL (
     SELECT CASE WHEN m.leaves = 'issued' THEN m.amount WHEN m.enters = 'issued' THEN -m.amount ELSE 0 END AS effect,
-        CASE WHEN x.entry_id IS NULL THEN m.at <= %(cut_off)s
+        CASE WHEN m.kind = 'opening' THEN true
+             WHEN x.entry_id IS NULL THEN m.at <= %(cut_off)s
              WHEN x.stated_on IS NOT NULL THEN x.stated_on <= %(day)s
              ELSE coalesce(x.booked_on <= %(day)s, m.at <= %(cut_off)s) END AS counted
     FROM ledger_movements m

@@ -39,6 +39,12 @@ COMMIT_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
     registry=registry,
 )
+STATEMENTS = Counter(
+    "token_engine_statements",
+    "Statements that closed a day, by what became of them.",
+    ["state"],
+    registry=registry,
+)
 HOLDS = Counter(
     "token_engine_payout_holds",
     "Requests to hold tokens for a payout, by what was answered: held, refused, or repeated.",

@@ -33,6 +33,11 @@ def check_position_fits(position: Decimal, ledger: Decimal, entries: Iterable[En
     reach = max(abs(position), abs(EXACT.subtract(position, ledger)))
     for entry in entries:
         reach = EXACT.add(reach, entry.amount)
+    return check_reach(reach)
+
+
+def check_reach(reach: Decimal) -> Refusal | None:
+    """Why an amount as large as `reach` (major units) might not fit its column; or None."""
     if reach < _TOO_LARGE:
         return None
     return Refusal("position_too_large", f"amount: the position could pass {INTEGER_DIGITS} digits", "amount")
@@ -107,8 +112,7 @@ def _accept_one(notification: Notification, directory: Directory, source: str, l
     heading = notification.heading
     if heading.kind is MessageKind.STATEMENT:
         raise RefusedError(
-            "statement_not_here",
-            "a statement (camt.053, MT940, MT950) closes a day: it is kept, and moves no position as notifications do",
+            "statement_not_here", "a statement (camt.053, MT940, MT950) closes a day; among notifications it does not"
         )
     account = directory.find(heading, (e.currency for e in notification.entries))
     check_open(account)

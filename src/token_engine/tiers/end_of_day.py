@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from io import BytesIO
 from itertools import count
-from typing import BinaryIO
+from typing import BinaryIO, Final
 from uuid import UUID
 
 import msgspec
@@ -23,18 +24,21 @@ from msgspec import structs
 from token_engine.domain.account import Account
 from token_engine.domain.backing import policy_for
 from token_engine.domain.closed_day import ClosedDay
+from token_engine.domain.money import check_decimals, sum_exactly
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage import parts, positions, recording, staging, statements
 from token_engine.storage.database import Transaction
 from token_engine.storage.messages import KnownMessage, Settled
-from token_engine.tiers.acceptance import Directory, as_account_id, check_open
+from token_engine.tiers.acceptance import Directory, as_account_id, check_open, check_reach
 from token_engine.tiers.changes import Changes
 from token_engine.tiers.closing_days import close_days
 from token_engine.tiers.day import Day, day_of
 from token_engine.tiers.delivery import Delivery
 from token_engine.tiers.settled import rejected, settled
 from token_engine.tiers.stating import Reading, Stated
+
+_ZERO: Final = Decimal(0)
 
 
 class _Message:
@@ -137,7 +141,11 @@ class _Taking:
         for place, stated in enumerate(message.statements):
             account = directory.find(stated.heading, stated.currencies)
             check_open(account)
+            check_decimals(stated.finest, account.currency, "entries")
             day = day_of(stated, account, message.kept_as, self._now)
+            balances = (account.bank, account.ledger, day.closing.amount, day.opening.amount if day.opening else _ZERO)
+            if overflow := check_reach(sum_exactly((stated.amounts, *map(abs, balances)))):
+                raise RefusedError.of(overflow)
             known = await statements.of_identity(self._tx, account.id, day.identity)
             content = known.content if known is not None else told.setdefault((account.id, day.identity), day.content)
             if content != day.content:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import file_digest
+from pathlib import Path
 from typing import Final
 
 from msgspec import structs
 
+from token_engine.domain.notification import MessageKind
 from token_engine.domain.refusal import Refusal
-from token_engine.iso20022.reader import unbundle
+from token_engine.iso20022.reader import kind_of, unbundle
+from token_engine.iso20022.sniff import HEAD_BYTES
 from token_engine.tiers.delivery import Delivery, Door, delivery
+
+LARGE: Final = 32 * 1024 * 1024
+"""Bytes from which on a file that holds a statement is not held in memory."""
 
 LARGEST_BODY: Final = 32 * 1024 * 1024
 """Bytes, also after expansion, that a door open to the network takes: what it keeps whole it must be able
@@ -23,3 +30,20 @@ def deliveries(raw: bytes, door: Door, source: str, received_at: datetime) -> li
     if isinstance(members, Refusal):
         return [structs.replace(delivery(raw, door, source, received_at), refused=members)]
     return [delivery(member, door, name, received_at) for name, member in members]
+
+
+def large_statement(path: Path, door: Door, received_at: datetime) -> Delivery | None:
+    """A file that holds a statement larger than is held in memory, to be read as it lies there; None for any other.
+
+    Raises OSError where it cannot be read.
+    """
+    size = path.stat().st_size
+    if size <= LARGE:
+        return None
+    with path.open("rb") as stream:
+        if kind_of(stream.read(HEAD_BYTES)) is not MessageKind.STATEMENT:
+            return None
+        stream.seek(0)
+        digest = file_digest(stream, "sha256").digest()
+    source = path.name.encode("utf-8", "replace").decode()[:300]
+    return Delivery(raw=b"", digest=digest, size=size, door=door, source=source, received_at=received_at, file=path)

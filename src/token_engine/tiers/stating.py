@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Final
 
 from token_engine.domain.entry import Entry, ReversalSign, signed_amount
-from token_engine.domain.money import EXACT, check_decimals, sum_exactly
+from token_engine.domain.money import EXACT, UNSTATED, check_decimals, sum_exactly
 from token_engine.domain.notification import Ending, Heading, MessageKind
 from token_engine.domain.pairing import identity, sighting
 from token_engine.domain.refusal import Refusal, RefusedError
@@ -30,7 +30,10 @@ class Stated:
         self.heading = heading
         self.lines = 0
         self.currencies: set[str] = set()
-        self._amounts = Decimal(0)
+        self.finest = Decimal(0)
+        """Of the amounts without a currency, the one of the most decimals: its account's currency must have them."""
+        self.amounts = Decimal(0)
+        """Of all entries, without sign."""
         self._booked: dict[ReversalSign, dict[date | None, Decimal]] = {sign: {} for sign in ReversalSign}
         """By value date, for banks whose closing balance leaves out what they value later."""
         self._days: set[date] = set()
@@ -40,8 +43,11 @@ class Stated:
         """Count a line in; as the database takes it."""
         heading = self.heading
         self.lines += 1
-        self.currencies.add(entry.currency)
-        self._amounts = EXACT.add(self._amounts, entry.amount)
+        if entry.currency == UNSTATED:
+            self.finest = min(self.finest, entry.amount, key=_exponent)
+        else:
+            self.currencies.add(entry.currency)
+        self.amounts = EXACT.add(self.amounts, entry.amount)
         change, turned = (signed_amount(entry, heading.reversal_sign(sign)) for sign in _SIGNS)
         if entry.booked:
             for sign, moved in zip(_SIGNS, (change, turned), strict=True):
@@ -74,9 +80,15 @@ class Stated:
         later = [v for day, v in sums.items() if day is not None and valued_until is not None and day > valued_until]
         return Statement(
             heading=self.heading, lines=self.lines, currencies=frozenset(self.currencies),
-            booked_sum=sum_exactly(sums.values()), amount_sum=self._amounts, valued_later=sum_exactly(later),
+            booked_sum=sum_exactly(sums.values()), amount_sum=self.amounts, valued_later=sum_exactly(later),
             first_booking=min(self._days, default=None), last_booking=self.last_booking,
         )  # fmt: skip
+
+
+def _exponent(amount: Decimal) -> int:
+    exponent = amount.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return exponent
 
 
 _SIGNS: Final = (ReversalSign.PUBLISHED, ReversalSign.INVERTED)
@@ -99,7 +111,8 @@ class Reading:
             for part in self._parts:
                 if isinstance(part, Entry):
                     stated = self.statements[-1]
-                    check_decimals(part.amount, part.currency, f"Ntry[{stated.lines + 1}]/Amt")
+                    if part.currency != UNSTATED:
+                        check_decimals(part.amount, part.currency, f"Ntry[{stated.lines + 1}]/Amt")
                     lines.append(stated.line(part))
                     if len(lines) == _LINES:
                         break

@@ -40,15 +40,30 @@ _EXAMPLE: Final = {
     "bank_reference": "BNK-REF-12345",
     "end_to_end_id": "E2E-TXN-67890",
 }
-_CAMT054_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"type": "object"}, "example": _EXAMPLE},
-            "application/xml": {"schema": {"type": "string"}},
-        },
-    }
+_STATEMENT: Final = {
+    "message_id": "STMT-2025-11-18",
+    "account_id": "AE070331234567890123456",
+    "currency": "AED",
+    "statement_date": "2025-11-18",
+    "opening_balance": "5000000.00",
+    "closing_balance": "5100000.00",
+    "entries": [
+        {
+            "entry_reference": "E001",
+            "credit_debit_indicator": "CRDT",
+            "amount": "100000.00",
+            "end_to_end_id": "E2E-TXN-67890",
+        }
+    ],
 }
+
+
+def _bank_message(example: dict[str, Any]) -> dict[str, Any]:
+    content = {
+        "application/json": {"schema": {"type": "object"}, "example": example},
+        "application/xml": {"schema": {"type": "string"}},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
@@ -77,12 +92,19 @@ def build(rooms: Rooms) -> FastAPI:
 
 
 def _tiers(app: FastAPI, rooms: Rooms) -> None:
-    @app.post(intake.CAMT054, tags=["tier 1"], status_code=201, openapi_extra=_CAMT054_BODY)
+    @app.post(intake.CAMT054, tags=["tier 1"], status_code=201, openapi_extra=_bank_message(_EXAMPLE))
     async def camt054(request: Request) -> Response:
         """Record a bank's notification. Answers after the commit: 201 recorded, 200 recorded already,
         422 kept as rejected with the reason.
         """
         return await intake.camt054(request, rooms)
+
+    @app.post(intake.EOD, tags=["tier 3"], status_code=201, openapi_extra=_bank_message(_STATEMENT))
+    async def eod(request: Request) -> Response:
+        """Close days by a bank's statement. Answers after the commit: 201 closed, reconciled or not, with each
+        check; 200 closed before by the same statement; 422 kept as rejected with the reason.
+        """
+        return await intake.eod(request, rooms)
 
     @app.post(f"{_PREFIX}/intradey/all", tags=["tier 2"])
     @app.post(f"{_PREFIX}/intraday/all", tags=["tier 2"], include_in_schema=False)

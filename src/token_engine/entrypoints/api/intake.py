@@ -19,6 +19,7 @@ from token_engine.tiers.delivery import Delivery, Door, delivery
 from token_engine.tiers.intake import LARGEST_BODY, deliveries
 
 CAMT054: Final = "/api/v1/reconciliation/camt054"
+EOD: Final = "/api/v1/reconciliation/eod"
 _KEPT_OF_TOO_LARGE: Final = 64 * 1024
 _LARGEST_SMALL_BODY: Final = 64 * 1024
 
@@ -26,7 +27,13 @@ _LARGEST_SMALL_BODY: Final = 64 * 1024
 async def camt054(request: Request, rooms: Rooms) -> Response:
     """Record a camt.054 or camt.052: the specification's JSON, XML, or a zip or gzip of them."""
     found = await _deliveries(request, rooms)
-    return _answer(await rooms.batcher.submit(found))
+    return _answer(await rooms.road.submit(found))
+
+
+async def eod(request: Request, rooms: Rooms) -> Response:
+    """Close days by a camt.053: the specification's JSON, XML, MT940 or MT950, or a zip or gzip of them."""
+    found = await _deliveries(request, rooms)
+    return _answer(await rooms.road.submit(found))
 
 
 async def _deliveries(request: Request, rooms: Rooms) -> list[Delivery]:
@@ -103,6 +110,8 @@ def _view(receipt: Receipt) -> dict[str, Any]:
     }  # fmt: skip
     if isinstance(receipt, Rejected):
         return view | {"error": receipt.refusal}
+    if receipt.days:
+        return structs.asdict(receipt.days[0]) | view if len(receipt.days) == 1 else view | {"days": receipt.days}
     if len(receipt.judgements) == 1:
         return structs.asdict(receipt.judgements[0]) | view
     return view | {"notifications": receipt.judgements}

@@ -27,6 +27,11 @@ LEDGER_STREAM: Final = "LEDGER_MOVEMENTS"
 LEDGER_SUBJECT: Final = "token_engine.ledger.movements"
 LEDGER_CONSUMER: Final = "token-engine-ledger"
 
+STATEMENTS_STREAM: Final = "BANK_STATEMENTS"
+STATEMENTS_CONSUMER: Final = "token-engine-tier3"
+STATEMENT_SUBJECTS: Final = ("iso20022.camt.053", "token_engine.statements")
+"""DelTran's way of naming a message, and our own for statements as they are (XML, JSON, MT or bundles)."""
+
 NOTIFICATION_SUBJECTS: Final = (
     "iso20022.camt.054",
     "bank.notifications.credit",
@@ -51,6 +56,14 @@ async def ensure_notification_streams(js: JetStreamContext) -> dict[str, list[st
     held = await _streams_of(js, NOTIFICATIONS_STREAM, NOTIFICATION_SUBJECTS)
     for stream, subjects in held.items():
         await js.add_consumer(stream, _consumer(CONSUMER, subjects, ahead=20_000))
+    return held
+
+
+async def ensure_statement_streams(js: JetStreamContext) -> dict[str, list[str]]:
+    """The streams that hold the subjects of statements, with those subjects. Messages stay there for 30 days."""
+    held = await _streams_of(js, STATEMENTS_STREAM, STATEMENT_SUBJECTS)
+    for stream, subjects in held.items():
+        await js.add_consumer(stream, _consumer(STATEMENTS_CONSUMER, subjects, ahead=1000))
     return held
 
 

@@ -1,0 +1,85 @@
+"""Tier 3 over HTTP, as the specification writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+
+from engine import CAMT054, V1, Engine
+
+EOD = f"{V1}/reconciliation/eod"
+
+
+def stated(number: str, **changes: Any) -> dict[str, Any]:
+    """The specification's example."""
+    return {
+        "message_id": f"STMT-2025-11-18-{number}",
+        "account_id": number,
+        "currency": "AED",
+        "statement_date": "2025-11-18",
+        "opening_balance": "5000000.00",
+        "closing_balance": "5250000.00",
+        "entries": [
+            {
+                "entry_reference": "E001",
+                "credit_debit_indicator": "CRDT",
+                "amount": "100000.00",
+                "end_to_end_id": "E2E-TXN-67890",
+            }
+        ],
+    } | changes
+
+
+def post(engine: Engine, said: dict[str, Any], path: str = EOD) -> httpx2.Response:
+    return httpx2.post(f"{engine.url}{path}", json=said, timeout=30)
+
+
+def test_the_specifications_statement(engine: Engine, account: Callable[..., str]) -> None:
+    number = account(ledger_balance="5000000", bank_balance="5000000")
+    answer = post(engine, stated(number))
+    assert answer.status_code == 201, answer.text
+    body = answer.json()
+    assert body["success"] is True
+    data = body["data"]
+    assert (data["statement_date"], data["ledger_balance"], data["bank_balance"], data["difference"]) == (
+        "2025-11-18", "5000000.00", "5250000.00", "250000.00",
+    )  # fmt: skip
+    assert (data["reconciled"], data["entries_matched"], data["entries_unmatched"]) == (False, 0, 1)
+    assert (data["threshold_level"], data["state"], data["receipt"]) == ("Critical", "QUARANTINED", "Recorded")
+    checks = {check["name"]: check for check in data["checks"]}
+    assert checks["entries_sum"]["outcome"] == "failed"
+    assert (checks["entries_sum"]["expected"], checks["entries_sum"]["actual"]) == ("5100000.00", "5250000.00")
+    assert engine.balance(number) == "5000000.00"
+    again = post(engine, stated(number))
+    assert (again.status_code, again.json()["data"]["snapshot_id"]) == (200, data["snapshot_id"])
+
+
+def test_its_second_example_without_currency_and_opening(engine: Engine, account: Callable[..., str]) -> None:
+    number = account(ledger_balance="5000000", bank_balance="5000000")
+    said = stated(number, closing_balance="5100000.00")
+    del said["currency"], said["opening_balance"]
+    data = post(engine, said).json()["data"]
+    assert data["state"] == "ACCEPTED"
+    outcomes = {check["name"]: check["outcome"] for check in data["checks"]}
+    assert (outcomes["currency"], outcomes["entries_sum"]) == ("not_checkable", "not_checkable")
+    assert engine.balance(number) == "5100000.00"
+
+
+def test_whatever_the_door_a_message_takes_its_own_road(engine: Engine, account: Callable[..., str]) -> None:
+    number = account(ledger_balance="5000000", bank_balance="5000000")
+    answer = post(engine, stated(number, closing_balance="5100000.00"), CAMT054)
+    assert (answer.status_code, answer.json()["data"]["state"]) == (201, "ACCEPTED")
+
+
+def test_a_bad_entry_is_named(engine: Engine, account: Callable[..., str]) -> None:
+    number = account()
+    entries = [{"credit_debit_indicator": "CRDT", "amount": "1.00"}, {"credit_debit_indicator": "CRDT", "amount": "x"}]
+    answer = post(engine, stated(number, entries=entries))
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert (error["code"], error["field"]) == ("invalid_amount", "entries[1].amount")
+    too_fine = stated(number, entries=[{"credit_debit_indicator": "CRDT", "amount": "1.001"}])
+    del too_fine["currency"]
+    assert post(engine, too_fine).json()["error"]["field"] == "entries"
