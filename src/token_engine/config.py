@@ -22,6 +22,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     demo: bool = True
+    drop_folder: Path | None = None
+    """Where files are dropped; `inbox` in the data directory if None."""
+
+    @property
+    def inbox(self) -> Path:
+        return self.drop_folder or self.data_dir / "inbox"
 
 
 class Connections(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from token_engine.entrypoints.api.hot import in_front_of
 from token_engine.entrypoints.api.questions import count_reviews
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.entrypoints.batcher import Batcher
+from token_engine.entrypoints.drop_folder import DropFolder
 from token_engine.entrypoints.lanes import HOLDS, MESSAGES, STATEMENTS
 from token_engine.entrypoints.nats import client as nats_client
 from token_engine.entrypoints.nats.consumer import NOTIFICATIONS, STATEMENTS_FEED, Consumer
@@ -46,6 +47,7 @@ _DEMO_SUBJECT: Final = "iso20022.camt.054"
 _DEMO_SECONDS: Final = 1.0
 _WATCH_SECONDS: Final = 0.25
 _EXPIRY_SECONDS: Final = 5.0  # how late the news of an expiry may be; the expiry itself waits for nothing
+_DROP_SECONDS: Final = 2.0
 _BACKLOG: Final = 2048
 _log = logger()
 
@@ -182,6 +184,9 @@ async def _engine(
         for consumer in consumers:
             must_not_end(await consumer.start(), stop)
             stack.push_async_callback(consumer.stop)
+
+        dropped = DropFolder(settings.inbox, road, utc_now)
+        stack.push_async_callback(every(_DROP_SECONDS, dropped.look))
 
         async def review() -> None:
             count_reviews(await intraday.review_all(database, utc_now()))

@@ -20,10 +20,9 @@ from token_engine.storage import messages
 from token_engine.storage.database import Database, pipelined_transaction
 from token_engine.tiers import end_of_day, notification
 from token_engine.tiers.delivery import Delivery, Door
-from token_engine.tiers.intake import deliveries, large_statement
+from token_engine.tiers.intake import LARGEST_FILE, deliveries, large_statement
 
 _BATCH: Final = 500
-_LARGEST_FILE: Final = 256 * 1024 * 1024
 _COLUMNS: Final = {
     "kept_as": "No.", "source": "Source", "receipt": "Receipt", "message_id": "Message",
     "entries_recorded": "New entries", "standing": "Standing / reason",
@@ -98,17 +97,17 @@ def _deliveries(file: str) -> list[Delivery] | None:
     """What a file holds; one too large to hold is a statement that is read as it lies there, or is not taken."""
     try:
         if file == "-":
-            raw = sys.stdin.buffer.read(_LARGEST_FILE + 1)
+            raw = sys.stdin.buffer.read(LARGEST_FILE + 1)
         elif (large := large_statement(Path(file), Door.CLI, now())) is not None:
             return [large]
         else:
             with open(file, "rb") as stream:
-                raw = stream.read(_LARGEST_FILE + 1)
+                raw = stream.read(LARGEST_FILE + 1)
     except OSError as error:
         typer.echo(f"{file}: {error.strerror}", err=True)
         return None
-    if len(raw) > _LARGEST_FILE:
-        typer.echo(f"{file}: larger than {_LARGEST_FILE} bytes", err=True)
+    if len(raw) > LARGEST_FILE:
+        typer.echo(f"{file}: larger than {LARGEST_FILE} bytes", err=True)
         return None
     return deliveries(raw, Door.CLI, _source(file), now())
 

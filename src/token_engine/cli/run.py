@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from pathlib import Path
 from typing import Annotated
 
 import nats.errors
@@ -29,10 +30,19 @@ def run(
         int, typer.Option(envvar="TOKEN_ENGINE_PORT", min=1, max=65535, help="Port of the API.")
     ] = DEFAULT_PORT,
     demo: Annotated[bool, typer.Option(help="Demo accounts and a simulated bank.")] = False,
+    drop_folder: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="TOKEN_ENGINE_DROP_FOLDER", help="Bank files dropped here are taken in; default: inbox in --data."
+        ),
+    ] = None,
 ) -> None:
     """Run the engine. Servers that no URL names are started here, and stopped with it."""
     logs.configure()
-    settings = Settings(data_dir=data, database_url=database_url, nats_url=nats_url, host=host, port=port, demo=demo)
+    settings = Settings(
+        data_dir=data, database_url=database_url, nats_url=nats_url, host=host, port=port, demo=demo,
+        drop_folder=drop_folder,
+    )  # fmt: skip
     # A batch makes thousands of short-lived objects and few cycles: look for cycles seldom, and never among
     # what the process keeps for good.
     gc.freeze()

@@ -18,6 +18,7 @@ class Door(StrEnum):
     NATS = "NATS"
     HTTP = "HTTP"
     CLI = "CLI"
+    FILE = "FILE"
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,9 @@ from token_engine.tiers.delivery import Delivery, Door, delivery
 LARGE: Final = 32 * 1024 * 1024
 """Bytes from which on a file that holds a statement is not held in memory."""
 
+LARGEST_FILE: Final = 256 * 1024 * 1024
+"""Bytes of a file that is held in memory: a bundle, or many notifications."""
+
 LARGEST_BODY: Final = 32 * 1024 * 1024
 """Bytes, also after expansion, that a door open to the network takes: what it keeps whole it must be able
 to hold several times over. Larger files come through `token-engine ingest`.
@@ -26,7 +29,8 @@ to hold several times over. Larger files come through `token-engine ingest`.
 
 def deliveries(raw: bytes, door: Door, source: str, received_at: datetime) -> list[Delivery]:
     """What is to be recorded of `raw`; an unreadable bundle is one delivery, refused with its reason."""
-    members = unbundle(raw, source) if door is Door.CLI else unbundle(raw, source, LARGEST_BODY)
+    theirs = door in (Door.HTTP, Door.NATS)
+    members = unbundle(raw, source, LARGEST_BODY) if theirs else unbundle(raw, source)
     if isinstance(members, Refusal):
         return [structs.replace(delivery(raw, door, source, received_at), refused=members)]
     return [delivery(member, door, name, received_at) for name, member in members]
