@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from road.bench import Bench, Road
-from simulation.books import DAY, Books, Detail, Line, Move, both
+from benchmarks.business import Detail, Line, Move
+from simulation.books import DAY, Books, both
 from token_engine.storage.matching import Counts, match
 
 LATER = datetime.combine(DAY + timedelta(days=1), time(2), UTC)

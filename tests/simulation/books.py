@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import count
@@ -12,52 +11,10 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from benchmarks.business import Line, Move
+
 DAY = date(2025, 11, 18)
 _numbers = count(1)
-
-
-@dataclass(frozen=True)
-class Side:
-    """What both sides can say of a payment. `amount` is signed as the bank has it; `name` is the test's own."""
-
-    name: str
-    amount: Decimal
-    day: date = DAY
-    uetr: str | None = None
-    end_to_end_id: str | None = None
-    bank_reference: str | None = None
-    instruction_id: str | None = None
-    creditor_reference: str | None = None
-    batch_reference: str | None = None
-    counterparty: str | None = None
-
-
-@dataclass(frozen=True)
-class Detail:
-    """A single payment of a line."""
-
-    amount: Decimal | None
-    end_to_end_id: str | None = None
-    uetr: str | None = None
-
-
-@dataclass(frozen=True)
-class Line(Side):
-    """A line of a statement."""
-
-    transaction_id: str | None = None
-    transaction_code: str | None = None
-    remittance: str | None = None
-    status: str = "BOOK"
-    details: tuple[Detail, ...] = field(default=())
-
-
-@dataclass(frozen=True)
-class Move(Side):
-    """A movement of the ledger; its kind follows from the sign unless it is said."""
-
-    kind: str | None = None
-    cause: str | None = None
 
 
 _MOVE = """INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor,
@@ -196,7 +153,3 @@ def both(name: str, amount: str, **more: Any) -> tuple[Line, Move]:
     known = {k: v for k, v in more.items() if k not in ("transaction_code", "remittance", "transaction_id", "details")}
     return line, Move(name, Decimal(amount), **known)
 
-
-def without(side: Any, *names: str) -> Any:
-    """The same, without these words."""
-    return replace(side, **dict.fromkeys(names))

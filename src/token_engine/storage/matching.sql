@@ -537,10 +537,16 @@ WHERE coalesce(i.entry_id, -i.movement_id) = f.item AND i.closed_at IS NULL
     AND i.account_id IN (SELECT account_id FROM matching_accounts)
 
 -- name: keep_waiting
--- Written again only where something about it is new.
+-- Written again only where something about it is new. What a line was once seen to repeat or undo is true for ever, also
+-- when that line is no recent one any more.
 UPDATE open_items i SET reason = r.reason, other_entry_id = r.other_entry_id, other_movement_id = r.other_movement_id,
     statement_id = r.statement_id, line = r.line
-FROM matching_residue r
+FROM (
+    SELECT r.waiting, r.statement_id, r.line, CASE WHEN kept THEN w.reason ELSE r.reason END AS reason,
+        CASE WHEN kept THEN w.other_entry_id ELSE r.other_entry_id END AS other_entry_id,
+        CASE WHEN kept THEN w.other_movement_id ELSE r.other_movement_id END AS other_movement_id
+    FROM matching_residue r JOIN open_items w ON w.id = r.waiting CROSS JOIN LATERAL (
+        SELECT r.reason IN ('timing', 'unknown') AND w.reason IN ('duplicate', 'return') AS kept) k) r
 WHERE i.id = r.waiting AND (i.reason, i.other_entry_id, i.other_movement_id, i.statement_id, i.line)
     IS DISTINCT FROM (r.reason, r.other_entry_id, r.other_movement_id, r.statement_id, r.line)
 
