@@ -15,7 +15,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import drain, expectations, growth, holds, http, latency, reading
+from benchmarks import drain, expectations, growth, holds, http, latency, matching, reading
 from benchmarks.figure import Figure
 from benchmarks.servers import OUT, Servers, servers
 
@@ -28,13 +28,14 @@ MEASUREMENTS: Final[dict[str, Callable[[Servers, bool], Iterator[Figure]]]] = {
     "growth": lambda running, _: growth.run(running),
     "memory": lambda running, full: growth.memory(running, full=full),
     "reading": lambda _, __: reading.run(),
+    "matching": lambda running, full: matching.run(running, full=full),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"some of {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--full", action="store_true", help="a million messages for memory")
+    parser.add_argument("--full", action="store_true", help="a million messages for memory, a million lines for matching")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - MEASUREMENTS.keys():
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")

@@ -1,25 +1,147 @@
-"""Which lines answer for which movements."""
+"""Matching of statements against the token ledger, as set operations: the statements are in matching.sql.
+
+A million lines meet a million movements in the time that a few passes over them take: one grouping for each key, no
+nested loop. What is matched and what is left is decided by the rules of `domain/matching.py` alone, never by the order
+in which rows lie.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
-from token_engine.storage.columns import Column
+from psycopg.rows import dict_row
+
+from token_engine.domain import open_item
+from token_engine.domain.matching import DEFAULT_POLICY, KEYS, SUMS, Pass
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("matching")
 
+_TABLES: Final = (
+    "accounts", "reversed", "unstated", "open", "found", "details", "kin", "near", "recent", "residue",
+)  # fmt: skip
+_SETTINGS: Final = {
+    "seqscan": "on", "hashjoin": "on", "mergejoin": "on", "bitmapscan": "on", "plans": "force_custom_plan",
+    "memory": "256MB",
+}  # fmt: skip
+"""A grouping of two million rows in memory; PostgreSQL takes of it what it needs."""
+
+_KIN: Final[tuple[tuple[Pass, str], ...]] = tuple(
+    dict.fromkeys((p, "instruction_id" if key == "transaction_id" else key) for p, key in KEYS)
+)
+
 
 class Counts(NamedTuple):
-    """Lines that answer for movements, and lines that do not."""
+    """Booked lines of a statement: those that something answers for, and those that nothing does."""
 
     matched: int
     unmatched: int
 
 
-async def match(tx: Transaction, statement_ids: Sequence[int]) -> dict[int, Counts]:
-    """Match the lines of these statements."""
-    cursor = await tx.execute(_sql.counts, [Column(statement_ids)])
-    return {row[0]: Counts(*row[1:]) for row in await cursor.fetchall()}
+async def match(tx: Transaction, statement_ids: Sequence[int], now: datetime) -> dict[int, Counts]:
+    """Match the booked lines of these statements, and what earlier ones left open on their accounts, with the
+    movements that answer for money at the bank; keep what is left as open items. `now` has a time zone.
+
+    Call with the accounts locked, after the lines have their `entry_id` and before anything else needs the plans of
+    the connection to be others. These statements count as standing, whatever state their rows have yet.
+    """
+    run = _Run(tx, statement_ids, now)
+    cursor = tx.connection.cursor(row_factory=dict_row)
+    await cursor.execute(_sql.current_settings)
+    [before] = await cursor.fetchall()
+    await tx.execute(_sql.settings, _SETTINGS)
+    await run.gather()
+    await run.pair()
+    await run.group()
+    await run.guess()
+    counts = await run.keep()
+    for table in _TABLES:
+        await tx.execute(f"DROP TABLE IF EXISTS matching_{table}".encode())
+    await tx.execute(_sql.settings, before)
+    return counts
+
+
+class _Run:
+    """One run over the temporary tables."""
+
+    def __init__(self, tx: Transaction, statement_ids: Sequence[int], now: datetime) -> None:
+        self._tx = tx
+        self._common = {"statements": list(statement_ids), "now": now}
+
+    async def gather(self) -> None:
+        """Both sides into `matching_open`; what no statement lists into the open items."""
+        policy = DEFAULT_POLICY
+        await self._do(
+            "accounts", passes=[p.value for p in policy.passes], window_days=policy.window_days,
+            counterparty_needed=policy.counterparty_needed,
+        )  # fmt: skip
+        await self._analyze("accounts")
+        for name in ("reversed", "broken", "close_reversed", "unstated", "close_stated", "covered", "keep_unstated"):
+            await self._do(name)
+        await self._do("open")
+        await self._analyze("open")
+        await self._do("found")
+
+    async def pair(self) -> None:
+        """What is said to belong together, and one to one by every key."""
+        await self._do("met")
+        await self._do("returned")
+        for rule, key in KEYS:
+            if await self._do("one_to_one", key=key, **{"pass": rule}):
+                await self._do("claim", **{"pass": rule})
+
+    async def group(self) -> None:
+        """Lines of several payments, several alike under one key, and sums inside one reference."""
+        await self._do("details")
+        if await self._do("by_details"):
+            await self._do("claim", **{"pass": Pass.DETAILS})
+        await self._analyze("open")
+        await self._do("kin")
+        await self._analyze("kin")
+        for rule, key in _KIN:
+            await self._found_in_kin("alike", rule, key)
+        for key in SUMS:
+            await self._found_in_kin("sums", Pass.BATCH, key)
+
+    async def guess(self) -> None:
+        """By amount and date, where only one can be meant; what may be meant else is suggested."""
+        await self._do("forget_suggestions")
+        await self._do("suggest_by_key")
+        cursor = await self._tx.execute(b"SELECT DISTINCT window_days FROM matching_accounts")
+        for (window,) in await cursor.fetchall():
+            await self._do("near", window=window)
+            await self._analyze("near")
+            if await self._do("amount_date"):
+                await self._do("claim", **{"pass": Pass.AMOUNT_DATE})
+            await self._do("suggest_by_amount", window=window)
+            await self._tx.execute(b"DROP TABLE matching_near")
+
+    async def keep(self) -> dict[int, Counts]:
+        """Write matches and open items, and say how many lines have an answer."""
+        await self._do("recent")
+        await self._do(
+            "residue", return_codes=open_item.RETURN_CODES, return_words=open_item.RETURN_WORDS,
+            interest_codes=open_item.INTEREST_CODES, interest_words=open_item.INTEREST_WORDS,
+            fee_codes=open_item.FEE_CODES, fee_words=open_item.FEE_WORDS, small=open_item.SMALL_DEBIT,
+        )  # fmt: skip
+        for name in ("keep_matches", "close_found", "keep_waiting", "keep_new", "keep_cursors"):
+            await self._do(name)
+        cursor = await self._tx.execute(_sql.counts, self._common)
+        counted = {row[0]: Counts(row[1], row[2]) for row in await cursor.fetchall()}
+        return {number: counted.get(number, Counts(0, 0)) for number in self._common["statements"]}
+
+    async def _found_in_kin(self, name: str, rule: Pass, key: str) -> None:
+        if await self._do(name, key=key, **{"pass": rule}):
+            await self._do("claim", **{"pass": rule})
+            await self._do("forget_claimed")
+
+    async def _do(self, name: str, **more: Any) -> int:
+        """Run a statement; how many rows it wrote."""
+        cursor = await self._tx.connection.execute(getattr(_sql, name), self._common | more, prepare=False)
+        return cursor.rowcount
+
+    async def _analyze(self, table: str) -> None:
+        await self._tx.execute(f"ANALYZE matching_{table}".encode())

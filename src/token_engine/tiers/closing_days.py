@@ -79,7 +79,7 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
         await staging.record(tx, [entry_id for entry_id, _, _ in met])
         await staging.keep_lines(tx)
         await _write_met(tx, met, now)
-        counts = await matching.match(tx, [day.number for day in taken])
+        counts = await matching.match(tx, [day.number for day in taken], now)
         for day in taken:
             await _judge(tx, day, moved[day.stated.number], counts[day.number], changes, now)
 
