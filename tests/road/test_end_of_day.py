@@ -9,7 +9,7 @@ from road.bench import NOW, Bench, Road, came
 from road.bench import note as json_note
 from road.statement_writer import line, message, statement
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded, Rejected
-from token_engine.tiers import end_of_day
+from token_engine.tiers import end_of_day, released_day
 
 
 def note(message_id: str, amount: str, **more: Any) -> bytes:
@@ -250,5 +250,26 @@ def test_money_that_is_missing_as_of_the_cut_off_is_raised(bench: Bench) -> None
         query = "SELECT severity FROM reconciliation_discrepancies WHERE discrepancy_type = 'EOD_DIFFERENCE'"
         assert (await road.row(query))["severity"] == "Critical"
         assert (await road.state(account))["circuit_breaker"] == "open"
+
+    bench.void(story)
+
+
+def test_two_people_release_what_was_quarantined(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.expect(account, "E1", "10")
+        stated = statement(line("10", reference="R1", end_to_end="E1"), opening="1000000", closing="1000025")
+        held = await close_one(road, message(stated))
+        assert held.state == "QUARANTINED"
+        await released_day.release(road.tx, held.statement, "the bank left a line out", ("ann", "bob"), NOW)
+        assert await road.position(account) == 1_000_025
+        assert (await road.state(account))["ledger_balance"] == 1_000_010
+        assert (await road.row("SELECT state FROM statements"))["state"] == "RELEASED"
+        revision = await road.row("SELECT * FROM snapshot_revisions")
+        assert (revision["actor"], revision["bank_reported_balance"]) == ("bob", 1_000_025)
+        assert "ann" in revision["reason"]
+        assert (await road.row("SELECT count(*) AS n FROM statement_lines WHERE entry_id IS NOT NULL"))["n"] == 1
+        query = "SELECT status FROM reconciliation_discrepancies WHERE discrepancy_type = 'STATEMENT_QUARANTINED'"
+        assert (await road.row(query))["status"] == "RESOLVED"
 
     bench.void(story)

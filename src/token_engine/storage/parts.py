@@ -23,3 +23,14 @@ async def keep(tx: Transaction, message_id: int, source: BinaryIO) -> None:
             await tx.execute(_sql.keep, (message_id, number, deflated))
             number += 1
     await tx.execute(_sql.keep, (message_id, number, squeeze.flush()))
+
+
+async def read(tx: Transaction, message_id: int, into: BinaryIO) -> None:
+    """Write the whole message, as it came, into a file."""
+    swell = zlib.decompressobj()
+    async with tx.connection.cursor("parts_of_message") as cursor:
+        await cursor.execute(_sql.of_message, (message_id,))
+        cursor.itersize = 8
+        async for (deflated,) in cursor:
+            into.write(swell.decompress(deflated))
+    into.write(swell.flush())

@@ -187,6 +187,11 @@ async def record(tx: Transaction, met: Sequence[int]) -> None:
     await tx.execute(_sql.tell)
 
 
+async def release_lines(tx: Transaction) -> None:
+    """Say which entries the lines are that were kept while their statement was quarantined."""
+    await tx.execute(_sql.release_lines)
+
+
 async def keep_lines(tx: Transaction, *, quarantined: bool = False) -> None:
     """Keep what the statements state, line by line: as the entries that they are, or as words only."""
     await tx.execute(_sql.keep_quarantined if quarantined else _sql.keep_lines)

@@ -168,6 +168,13 @@ SELECT c.statement_id, s.line, c.account_id, CASE WHEN c.turned THEN s.turned EL
     s.counterparty, s.counterparty_account, s.transaction_code, s.remittance
 FROM stated s JOIN closing c USING (statement)
 
+-- name: release_lines
+-- The lines of a statement that was quarantined become the entries that they are.
+UPDATE statement_lines l SET entry_id = coalesce(p.entry_id, s.entry_id),
+    in_closing = (s.value_date > c.valued_until) IS NOT TRUE
+FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
+WHERE l.statement_id = c.statement_id AND l.line = s.line
+
 -- name: keep_details
 INSERT INTO statement_line_details (statement_id, line, detail, amount, end_to_end_id, uetr, instruction_id,
     transaction_id, creditor_reference)

@@ -143,6 +143,35 @@ async def insert(tx: Transaction, row: StatementRow) -> None:
     await tx.execute(_sql.insert, row._asdict())
 
 
+class Quarantined(NamedTuple):
+    """A quarantined statement, and its message: in `raw`, or in parts where that is empty."""
+
+    account_id: UUID
+    account_number: str
+    message_id: int
+    content: bytes
+    checks: str
+    raw: bytes
+    raw_size: int
+
+
+async def quarantined(tx: Transaction, number: int) -> Quarantined | None:
+    """The statement, if it is quarantined."""
+    row = await _row(tx, _sql.quarantined, {"id": number})
+    return None if row is None else Quarantined(row[0], row[1], row[2], bytes(row[3]), row[4], bytes(row[5]), row[6])
+
+
+async def quarantined_of(tx: Transaction, account_id: UUID, day: date) -> list[int]:
+    """The statements of a day that are quarantined."""
+    cursor = await tx.execute(_sql.quarantined_of_day, {"account_id": account_id, "day": day})
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def release(tx: Transaction, number: int, corrects: int | None, lists_from: date | None) -> None:
+    """Let a quarantined statement stand."""
+    await tx.execute(_sql.release, {"id": number, "corrects": corrects, "lists_from": lists_from})
+
+
 async def judge(tx: Transaction, figures: Figures) -> None:
     """Say how the statement's day was judged."""
     await tx.execute(_sql.judge, figures._asdict())

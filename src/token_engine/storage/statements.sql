@@ -39,6 +39,19 @@ VALUES (%(id)s, %(account_id)s, %(message_id)s, %(bank_message_id)s, %(statement
     %(sequence_number)s, %(statement_date)s, %(opening_balance)s, %(closing_balance)s, %(entries)s, %(booked_sum)s,
     %(cut_off)s, %(lists_from)s, %(state)s, %(corrects)s, %(checks)s, %(at)s)
 
+-- name: quarantined
+-- A quarantined statement as it was kept, and where its message lies.
+SELECT s.account_id, a.account_number, s.message_id, s.content, s.checks::text, m.raw, m.raw_size
+FROM statements s JOIN emi_accounts a ON a.id = s.account_id JOIN bank_messages m ON m.id = s.message_id
+WHERE s.id = %(id)s AND s.state = 'QUARANTINED'
+
+-- name: quarantined_of_day
+SELECT id FROM statements WHERE account_id = %(account_id)s AND statement_date = %(day)s AND state = 'QUARANTINED'
+
+-- name: release
+UPDATE statements SET state = 'RELEASED', corrects = %(corrects)s, lists_from = %(lists_from)s
+WHERE id = %(id)s AND state = 'QUARANTINED'
+
 -- name: judge
 UPDATE statements SET ledger_balance = %(ledger_balance)s, threshold_level = %(threshold_level)s,
     entries_matched = %(entries_matched)s, entries_unmatched = %(entries_unmatched)s, answer = %(answer)s,

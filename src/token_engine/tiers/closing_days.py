@@ -25,7 +25,6 @@ from token_engine.domain.meeting import Backing, Meeting
 from token_engine.domain.money import EXACT, in_currency, sum_exactly
 from token_engine.domain.notification import MessageKind
 from token_engine.domain.pairing import Movement, Sighting, pair, usable_reference
-from token_engine.domain.person import ENGINE
 from token_engine.domain.standing import Discrepancy, Evidence, Standing
 from token_engine.domain.statement import Outcome
 from token_engine.domain.statement_checks import check
@@ -63,7 +62,10 @@ def _rounds(days: Sequence[Day]) -> Iterator[list[Day]]:
 async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: datetime) -> None:
     for day in days:
         await _check(tx, day, now)
-        await statements.insert(tx, _row(day, now))
+        if day.state is StatementState.RELEASED:
+            await statements.release(tx, day.number, day.corrects, day.lists_from)
+        else:
+            await statements.insert(tx, _row(day, now))
     held = [day for day in days if day.state is StatementState.QUARANTINED]
     taken = [day for day in days if day.state is not StatementState.QUARANTINED]
     if held:
@@ -77,7 +79,10 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
         moved = await staging.moved(tx)
         met = await _meet(tx, taken, moved, changes, now)
         await staging.record(tx, [entry_id for entry_id, _, _ in met])
-        await staging.keep_lines(tx)
+        if taken[0].state is StatementState.RELEASED:
+            await staging.release_lines(tx)
+        else:
+            await staging.keep_lines(tx)
         await _write_met(tx, met, now)
         counts = await matching.match(tx, [day.number for day in taken], now)
         for day in taken:
@@ -241,6 +246,9 @@ async def _raise_findings(
         found[STATED_NOT_NOTIFIED, subject] = Finding(zero, moved.booked, Level.MINOR, text)
     source = Source(SOURCE, day.reference, day.kept_as, now)
     await findings.settle(tx, changes, account, found, day.date, source)
+    # The day is closed now, whatever an earlier statement of it lacked.
+    earlier = [day.number, *await statements.quarantined_of(tx, account.id, day.date)]
+    await findings.resolve(tx, changes, account, STATEMENT_QUARANTINED, {str(number) for number in earlier}, source)
 
 
 async def _snapshot(
@@ -252,7 +260,7 @@ async def _snapshot(
     reconciled = day.state is not StatementState.QUARANTINED and level is Level.OK
     row = SnapshotRow(account.id, day.date, ledger, bank, difference, reconciled, day.reference[:100])
     reason = f"statement {day.number} replaces {day.corrects}" if day.corrects else f"statement {day.number}"
-    key = await statements.close(tx, row, day.number, reason, ENGINE, now)
+    key = await statements.close(tx, row, day.number, day.reason or reason, day.actor, now)
     day.closed = ClosedDay(
         snapshot_id=key, account_id=account.id, account_number=account.number, currency=account.currency,
         statement=day.number, statement_date=day.date, state=day.state,
@@ -265,7 +273,7 @@ async def _snapshot(
     await statements.judge(tx, Figures(day.number, ledger, level, counts.matched, counts.unmatched, answer))
     changes.announce(events.DAY_CLOSED, f"eod.{day.number}.complete", day.reference, day.closed)
     details = {"statement": day.number, "day": day.date, "state": day.state, "reconciled": reconciled, "snapshot": key}
-    changes.note("day_closed", account.id, day.kept_as, details)
+    changes.note("day_closed", account.id, day.kept_as, details, day.actor)
 
 
 async def _quarantine(tx: Transaction, day: Day, changes: Changes, now: datetime) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from token_engine.domain.account import Account
 from token_engine.domain.closed_day import ClosedDay, StatementState
 from token_engine.domain.notification import StatedBalance
+from token_engine.domain.person import ENGINE
 from token_engine.domain.refusal import RefusedError
 from token_engine.domain.statement import Check, Statement, identity
 from token_engine.domain.statement_balances import closing_of, opening_of
@@ -36,6 +37,9 @@ class Day(msgspec.Struct, kw_only=True):
     latest: bool = True
     """No later day of the account is closed yet, so that this closing balance is where the position starts from."""
     closed: ClosedDay | None = None
+    actor: str = ENGINE
+    reason: str = ""
+    """Who closed the day, and why, where that was a person."""
 
     @property
     def statement(self) -> Statement:

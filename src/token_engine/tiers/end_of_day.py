@@ -10,7 +10,7 @@ A message is taken in whole or not at all. A statement that fails a check is kep
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
@@ -108,8 +108,7 @@ class _Taking:
             self._reject(delivery, kept_as, None, delivery.refused)
             return
         with _opened(delivery) as source:
-            reading = Reading(source, self._numbers)
-            await staging.stage(self._tx, _chunks(reading))
+            reading = await stage(self._tx, source, self._numbers)
         if reading.refusal is None and not reading.statements:
             reading.refusal = Refusal("no_statement", "the message holds no statement")
         if reading.refusal is not None:
@@ -120,7 +119,7 @@ class _Taking:
     async def close(self) -> None:
         """Close the days of all that was read, and write what came of it."""
         names = {s.heading.account_number for m in self._messages for s in m.statements}
-        directory = await _lock(self._tx, names)
+        directory = await lock(self._tx, names)
         told: dict[tuple[UUID, str], bytes] = {}
         messages = []
         for message in self._messages:
@@ -205,13 +204,20 @@ def _opened(delivery: Delivery) -> BinaryIO:
     return BytesIO(delivery.raw) if delivery.file is None else delivery.file.open("rb")
 
 
+async def stage(tx: Transaction, source: BinaryIO, numbers: Iterator[int]) -> Reading:
+    """Read a message's statements and stage their lines; what they are, or why they are none."""
+    reading = Reading(source, numbers)
+    await staging.stage(tx, _chunks(reading))
+    return reading
+
+
 async def _chunks(reading: Reading) -> AsyncIterator[bytes]:
     """Read beside the event loop, so that other doors are answered meanwhile."""
     while chunk := await asyncio.to_thread(reading.chunk):
         yield chunk
 
 
-async def _lock(tx: Transaction, names: Iterable[str]) -> Directory:
+async def lock(tx: Transaction, names: Iterable[str]) -> Directory:
     """The accounts that the statements name, under lock, with the policies and breaks that judging them takes."""
     names = set(names)
     ids = [key for name in names if (key := as_account_id(name)) is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -56,11 +56,26 @@ async def settle(
             changes.updated(_discrepancy(key, finding, account, source, known))
     for key, known in open_now.items():
         judged = known.subject == str(day) or (known.type == NOTIFIED_NOT_STATED and known.subject < str(day))
-        if judged and key not in found and account.policy.auto_resolve and not known.reopened:
-            last = Finding(known.expected, known.actual, Level(known.severity), "")
-            resolution = f"gone by {source.system} {source.reference}"
-            over = _discrepancy(key, last, account, source, known, resolution)
-            changes.resolved(over, account, known.assignee, f"finding.{known.id}.gone")
+        if judged and key not in found:
+            _resolve(changes, account, known, source)
+
+
+async def resolve(
+    tx: Transaction, changes: Changes, account: Account, type_: str, subjects: Container[str], source: Source
+) -> None:
+    """Resolve what is open of one kind about these subjects."""
+    for known in await statements.open_findings(tx, account.id, [type_]):
+        if known.subject in subjects:
+            _resolve(changes, account, known, source)
+
+
+def _resolve(changes: Changes, account: Account, known: OpenFinding, source: Source) -> None:
+    if not account.policy.auto_resolve or known.reopened:
+        return
+    last = Finding(known.expected, known.actual, Level(known.severity), "")
+    resolution = f"gone by {source.system} {source.reference}"
+    over = _discrepancy((known.type, known.subject), last, account, source, known, resolution)
+    changes.resolved(over, account, known.assignee, f"finding.{known.id}.gone")
 
 
 def _discrepancy(
