@@ -15,7 +15,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import drain, expectations, growth, holds, http, latency, matching, reading
+from benchmarks import drain, eod, expectations, growth, holds, http, latency, matching, reading
 from benchmarks.figure import Figure
 from benchmarks.servers import OUT, Servers, servers
 
@@ -28,6 +28,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Servers, bool], Iterator[Figure]]]] = {
     "growth": lambda running, _: growth.run(running),
     "memory": lambda running, full: growth.memory(running, full=full),
     "reading": lambda _, __: reading.run(),
+    "eod": lambda running, full: eod.run(running, full=full),
     "matching": lambda running, full: matching.run(running, full=full),
 }
 
