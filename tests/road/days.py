@@ -37,11 +37,12 @@ async def statement(
     )  # fmt: skip
     judged = (None, None, None, None) if state == "PENDING" else (1000000, "Ok", 0, 0)
     row = await road.row(
-        "INSERT INTO statements (account_id, message_id, bank_message_id, statement_id, statement_date,"
-        " opening_balance, closing_balance, entries, booked_sum, cut_off, state, checks, ledger_balance,"
-        " threshold_level, entries_matched, entries_unmatched, at)"
-        " VALUES (%s, %s, %s, %s, %s, 5000000, 5250000, 1, 100000, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-        account, message["id"], f"M-{number}", f"{name}-{number}", day, at, state,
+        "INSERT INTO statements (account_id, message_id, bank_message_id, statement_id, identity, content,"
+        " statement_date, opening_balance, closing_balance, entries, booked_sum, cut_off, state, checks,"
+        " ledger_balance, threshold_level, entries_matched, entries_unmatched, at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, 5000000, 5250000, 1, 100000, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " RETURNING id",
+        account, message["id"], f"M-{number}", f"{name}-{number}", f"id {name}-{number}", b"", day, at, state,
         '[{"name": "entries_sum", "outcome": "failed", "text": "t", "expected": "5100000.00", "actual": "5250000.00"}]',
         *judged, at,
     )  # fmt: skip

@@ -63,3 +63,7 @@ CREATE INDEX statement_releases_of_statement ON statement_releases (statement_id
 CREATE UNIQUE INDEX statement_releases_once ON statement_releases (statement_id) WHERE act = 'APPROVED';
 CREATE TRIGGER statement_releases_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON statement_releases
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- The listing: of an account, and of what waits for people or pages.
+CREATE INDEX statements_listed ON statements (account_id, id);
+CREATE INDEX statements_waiting ON statements (state, id) WHERE state IN ('PENDING', 'QUARANTINED');
