@@ -102,6 +102,7 @@ def test_a_breaker_does_not_close_while_a_statement_is_missing_for_too_long(hour
     )  # fmt: skip
     refusal = why_not_close(Standing(account).judgement(), word, DEFAULT_POLICY, NOW)
     assert (refusal and refusal.code) == code
+    assert refusal is None or "has not come" in refusal.message
 
 
 def test_an_override_is_over_at_its_time_approved_or_not() -> None:

@@ -21,20 +21,21 @@ CREATE INDEX statement_calendars_due ON statement_calendars (next_due_at);
 -- Since when the statement of a day is due and not there: the oldest one. What gates and verdicts go by.
 ALTER TABLE emi_accounts ADD COLUMN statement_missing_since TIMESTAMPTZ;
 
--- Whoever opens, resolves or reopens such a discrepancy, the account says what is left of them.
+-- Whoever opens, resolves or reopens such a discrepancy, the account says what is left of them. One whose statement is
+-- there, and that a person is still to resolve, is none of them.
 CREATE FUNCTION keep_statement_missing_since() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE emi_accounts SET statement_missing_since = (
         SELECT min(d.opened_at) FROM reconciliation_discrepancies d
         WHERE d.account_id = NEW.account_id AND d.discrepancy_type = 'STATEMENT_MISSING' AND d.status <> 'RESOLVED'
-            AND d.difference_gone_since IS NULL AND NOT EXISTS (
+            AND NOT EXISTS (
                 SELECT 1 FROM statements s WHERE s.account_id = d.account_id AND s.state <> 'PENDING'
                     AND s.statement_date = CASE d.discrepancy_type WHEN 'STATEMENT_MISSING' THEN d.subject::date END))
     WHERE id = NEW.account_id;
     RETURN NULL;
 END $$;
 CREATE TRIGGER discrepancies_keep_statement_missing_since
-    AFTER INSERT OR UPDATE OF status, difference_gone_since ON reconciliation_discrepancies
+    AFTER INSERT OR UPDATE OF status ON reconciliation_discrepancies
     FOR EACH ROW WHEN (NEW.discrepancy_type = 'STATEMENT_MISSING') EXECUTE FUNCTION keep_statement_missing_since();
 
 -- Releasing a quarantined statement: a request, and its approval by another person in time. A story, for ever.
