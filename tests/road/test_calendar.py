@@ -15,6 +15,7 @@ from road.days import DUBAI, MONDAY, SET_AT, comes, due, statement
 from road.people import payout_reasons
 from token_engine.domain.backing import Policy
 from token_engine.domain.refusal import Refusal, RefusedError
+from token_engine.storage import calendars
 from token_engine.storage.database import Database
 from token_engine.tiers import accounts, breakers, calendar, discrepancies, policies
 from token_engine.tiers.discrepancies import Reopening, Resolution
@@ -37,6 +38,10 @@ async def code_of(saving: Any) -> str:
     with pytest.raises(RefusedError) as refused:
         await saving
     return refused.value.refusal.code
+
+
+async def no_drift(road: Road) -> bool:
+    return await calendars.drift(road.tx) == []
 
 
 async def verdict(road: Road, at: datetime) -> str:
@@ -124,6 +129,7 @@ def test_it_is_resolved_when_the_statement_comes(bench: Bench, state: str) -> No
         assert after.statement_missing_since == due(18) == (await road.state(key))["statement_missing_since"]
         after = await comes(road, key, date(2025, 11, 18), due(18, 21), state)
         assert after.statement_missing_since is (await road.state(key))["statement_missing_since"] is None
+        assert await no_drift(road)
         # Another statement of the day, a correction, finds nothing to resolve.
         await road.connection.execute("UPDATE statements SET state = 'REPLACED'")
         await comes(road, key, MONDAY, due(18, 22))
@@ -220,6 +226,13 @@ def test_a_policy_may_leave_it_to_a_person_to_say_that_it_is_done(bench: Bench) 
         await discrepancies.do(road.tx, name, Resolution(actor="ann", reason="seen"), due(18, 13))
         await discrepancies.do(road.tx, name, Reopening(actor="bob", reason="why was it late"), due(18, 14))
         assert (await road.state(key))["statement_missing_since"] is None
+        assert await no_drift(road)
+        # A statement that went by the account: `token-engine check` would tell.
+        await calendar.look(road.tx, key, due(18))
+        assert await no_drift(road)
+        await statement(road, key, date(2025, 11, 18))
+        [found] = await calendars.drift(road.tx)
+        assert (found["stored"], found["folded"]) == (due(18), None)
 
     bench.void(story)
 

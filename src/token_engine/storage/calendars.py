@@ -97,3 +97,10 @@ async def missing(tx: Transaction, account_id: UUID) -> list[Missing]:
     cursor = tx.connection.cursor(row_factory=class_row(Missing))
     await cursor.execute(_sql.missing, [account_id])
     return await cursor.fetchall()
+
+
+async def drift(tx: Transaction) -> list[dict[str, Any]]:
+    """Accounts that say otherwise since when a statement is missing than what is kept of them: none, ever."""
+    cursor = tx.connection.cursor(row_factory=dict_row)
+    await cursor.execute(_sql.drift)
+    return await cursor.fetchall()

@@ -34,3 +34,14 @@ SELECT id, subject, severity, expected_value AS ledger, actual_value AS bank, so
 FROM reconciliation_discrepancies
 WHERE account_id = %s AND discrepancy_type = 'STATEMENT_MISSING' AND status <> 'RESOLVED'
 ORDER BY subject
+
+-- name: drift
+-- Accounts that say otherwise since when a statement is missing than their discrepancies and statements: none, ever.
+SELECT a.account_number, a.currency, a.statement_missing_since AS stored, m.since AS folded
+FROM emi_accounts a CROSS JOIN LATERAL (
+    SELECT min(d.opened_at) AS since FROM reconciliation_discrepancies d
+    WHERE d.account_id = a.id AND d.discrepancy_type = 'STATEMENT_MISSING' AND d.status <> 'RESOLVED' AND NOT EXISTS (
+        SELECT 1 FROM statements s WHERE s.account_id = a.id AND s.state <> 'PENDING'
+            AND s.statement_date = CASE d.discrepancy_type WHEN 'STATEMENT_MISSING' THEN d.subject::date END)) m
+WHERE a.statement_missing_since IS DISTINCT FROM m.since
+ORDER BY a.account_number
