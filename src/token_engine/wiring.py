@@ -41,7 +41,7 @@ from token_engine.servers import DataDirectory, EmbeddedNats, EmbeddedPostgres, 
 from token_engine.storage.database import Database
 from token_engine.storage.migrate import migrate
 from token_engine.telemetry.logs import logger
-from token_engine.tiers import breakers, demo, fundings, intraday, payout_acts
+from token_engine.tiers import breakers, calendar, demo, fundings, intraday, payout_acts
 
 _DEMO_SUBJECT: Final = "iso20022.camt.054"
 _DEMO_SECONDS: Final = 1.0
@@ -195,7 +195,7 @@ async def _engine(
         stack.push_async_callback(every(INTRADAY_MINUTES * 60, review))
 
         # Each by itself: one that fails must not keep the others from what is due.
-        for sweep in (breakers.expire, fundings.expire, payout_acts.expire):
+        for sweep in (breakers.expire, fundings.expire, payout_acts.expire, calendar.missing_statements):
             stack.push_async_callback(every(_EXPIRY_SECONDS, _swept(sweep, database, relay)))
         if settings.demo:
             bank = SimulatedBank(demo.NUMBERS, settings.data_dir / "simulated_bank.json", Random())  # noqa: S311

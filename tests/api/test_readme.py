@@ -206,6 +206,14 @@ TOUR: list[tuple[list[Answer], tuple[str, ...], Callable[[Reader, str], None] | 
         ("`Ok` again, with 5,002.00 on both sides.",),
         None,
     ),
+    (
+        [
+            Answer(200, {"cut_off": "17:00", "set_by": "ann"}), Answer(200, {"missing": []}),
+            Answer(200, {"statements": []}),
+        ],
+        ("raised as `STATEMENT_MISSING`", "the account is `Stale`"),
+        None,
+    ),
 ]  # fmt: skip
 
 

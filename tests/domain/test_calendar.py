@@ -105,6 +105,7 @@ FRANKFURT = StatementCalendar(time_zone="Europe/Berlin", cut_off=time(0), ends_n
         (DUBAI, date(2025, 11, 18), True), (DUBAI, date(2025, 11, 22), False), (DUBAI, date(2025, 11, 21), True),
         (DUBAI, date(2025, 12, 2), False), (DUBAI, date(2026, 1, 1), False),
         (MUMBAI, date(2026, 8, 1), True), (MUMBAI, date(2026, 8, 8), False), (MUMBAI, date(2026, 8, 22), False),
+        (MUMBAI, date(2026, 3, 7), True), (MUMBAI, date(2026, 3, 14), False),
         (MUMBAI, date(2026, 8, 29), True), (MUMBAI, date(2026, 8, 2), False), (MUMBAI, date(2026, 1, 26), False),
         (FRANKFURT, date(2026, 4, 3), False), (FRANKFURT, date(2026, 10, 3), False),
         (FRANKFURT, date(2026, 10, 2), True),

@@ -91,6 +91,20 @@ def test_a_breaker_closes_on_evidence_newer_than_the_break_that_judges_ok(
     assert (refusal and refusal.code) == code
 
 
+@pytest.mark.parametrize(("hours", "code"), [(24, None), (25, "no_newer_evidence")])
+def test_a_breaker_does_not_close_while_a_statement_is_missing_for_too_long(hours: int, code: str | None) -> None:
+    account = Account(
+        id=ID, number="N", currency="AED", ledger=Decimal(100), bank=Decimal(100), breaker=Breaker.OPEN
+    )  # fmt: skip
+    word = BankWord(
+        since_break=True, at=NOW, level=Level.OK, critical_judgements=1, last_critical_at=NOW,
+        statement_missing_since=NOW - timedelta(hours=hours),
+    )  # fmt: skip
+    refusal = why_not_close(Standing(account).judgement(), word, DEFAULT_POLICY, NOW)
+    assert (refusal and refusal.code) == code
+    assert refusal is None or "has not come" in refusal.message
+
+
 def test_an_override_is_over_at_its_time_approved_or_not() -> None:
     for state in OverrideState:
         it = Override(

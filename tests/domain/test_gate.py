@@ -38,16 +38,19 @@ OF_LEVEL = {Level.SIGNIFICANT: Breaker.SUSPENDED, Level.CRITICAL: Breaker.OPEN}
 def test_each_reason_is_given_where_it_holds_and_nowhere_else(breaker: Breaker, level: Level | None) -> None:
     by_level = OF_LEVEL.get(level, Breaker.CLOSED) if level else Breaker.CLOSED
     worse = max(breaker, by_level, key=WORST.index)
-    for age, end, closed in product(AGES, ENDS, [False, True]):
+    for age, end, missing, closed in product(AGES, ENDS, AGES, [False, True]):
         facts = Facts(
             breaker=breaker, level=level, evidence_at=None if age is None else NOW - age, policy=POLICY,
             override_until=None if end is None else NOW + end, closed_at=NOW if closed else None,
+            statement_missing_since=None if missing is None else NOW - missing,
         )  # fmt: skip
         common = {Reason.ACCOUNT_CLOSED} if closed else set()
         if age is None or level is None:
             common.add(Reason.UNKNOWN)
         elif age > timedelta(hours=2):
             common.add(Reason.STALE)
+        if missing is not None and missing > timedelta(hours=2):
+            common.add(Reason.STATEMENT_MISSING)
         in_force = end is not None and end > timedelta() and breaker is Breaker.OPEN
         payout, mint = set(common), set(common)
         if worse is Breaker.OPEN:
@@ -69,6 +72,7 @@ every_facts = st.builds(
     Facts, breaker=st.sampled_from(Breaker), level=st.sampled_from([None, *Level]),
     evidence_at=st.sampled_from([None, NOW, NOW - timedelta(days=1)]), policy=st.just(POLICY),
     override_until=st.sampled_from([None, NOW + timedelta(hours=1)]), closed_at=st.sampled_from([None, NOW]),
+    statement_missing_since=st.sampled_from([None, NOW, NOW - timedelta(days=1)]),
 )  # fmt: skip
 CENT = Decimal("0.01")
 
@@ -104,7 +108,8 @@ def test_what_may_be_minted_leaves_every_token_backed(facts: Facts, ledger: Deci
     [
         (Reason.ACCOUNT_CLOSED, "account_closed"), (Reason.OPEN, "breaker_open"),
         (Reason.SUSPENDED, "breaker_suspended"), (Reason.UNKNOWN, "no_fresh_evidence"),
-        (Reason.STALE, "no_fresh_evidence"), (Reason.INSUFFICIENT, "insufficient_available"),
+        (Reason.STALE, "no_fresh_evidence"), (Reason.STATEMENT_MISSING, "no_fresh_evidence"),
+        (Reason.INSUFFICIENT, "insufficient_available"),
     ],
 )  # fmt: skip
 def test_a_refusal_is_named_by_its_first_reason_and_tells_all(reason: Reason, code: str) -> None:

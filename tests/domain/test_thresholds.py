@@ -169,21 +169,33 @@ def test_without_a_cap_a_ten_thousandth_of_a_billion_is_ok() -> None:
 
 
 NOW = datetime(2025, 11, 18, 12, tzinfo=UTC)
+JUST_TOO_LONG = timedelta(hours=1, microseconds=1)
+
+
+def verdict(level: Level | None, evidence_at: datetime | None, missing_since: datetime | None = None) -> Verdict:
+    policy = Policy(stale_after=timedelta(hours=1))
+    return verdict_as_of(level, evidence_at, NOW, policy, statement_missing_since=missing_since)
 
 
 @pytest.mark.parametrize("level", list(Level))
 def test_a_level_holds_until_its_evidence_is_older_than_the_policy_allows(level: Level) -> None:
-    policy = Policy(stale_after=timedelta(hours=1))
-    assert verdict_as_of(level, NOW - timedelta(hours=1), NOW, policy) == level.value
-    assert verdict_as_of(level, NOW, NOW, policy) == level.value
-    just_too_old = NOW - timedelta(hours=1, microseconds=1)
-    assert verdict_as_of(level, just_too_old, NOW, policy) is Verdict.STALE
+    assert verdict(level, NOW - timedelta(hours=1)) == level.value
+    assert verdict(level, NOW) == level.value
+    assert verdict(level, NOW - JUST_TOO_LONG) is Verdict.STALE
 
 
-def test_without_a_judgement_or_its_evidence_nothing_is_known() -> None:
-    assert verdict_as_of(None, NOW, NOW, DEFAULT_POLICY) is Verdict.UNKNOWN
-    assert verdict_as_of(OK, None, NOW, DEFAULT_POLICY) is Verdict.UNKNOWN
-    assert verdict_as_of(None, None, NOW, DEFAULT_POLICY) is Verdict.UNKNOWN
+@pytest.mark.parametrize("level", list(Level))
+def test_a_level_holds_until_a_statement_is_missing_for_longer_than_that(level: Level) -> None:
+    assert verdict(level, NOW, NOW) == level.value
+    assert verdict(level, NOW, NOW - timedelta(hours=1)) == level.value
+    assert verdict(level, NOW, NOW - JUST_TOO_LONG) is Verdict.STALE
+
+
+@pytest.mark.parametrize("missing_since", [None, NOW - timedelta(days=2)])
+def test_without_a_judgement_or_its_evidence_nothing_is_known(missing_since: datetime | None) -> None:
+    assert verdict(None, NOW, missing_since) is Verdict.UNKNOWN
+    assert verdict(OK, None, missing_since) is Verdict.UNKNOWN
+    assert verdict(None, None, missing_since) is Verdict.UNKNOWN
 
 
 def test_every_level_is_a_verdict_and_has_its_action() -> None:

@@ -35,7 +35,7 @@ TABLES = (
     "threshold_policies", "discrepancy_events", "ledger_movements", "ledger_holders",
     "idempotency_keys", "breaker_closings", "breaker_overrides", "fundings", "payouts", "entry_meetings",
     "bank_message_parts", "statements", "statement_lines", "statement_line_details", "snapshot_revisions", "matches",
-    "statement_calendars", "matching_policies", "matching_cursors", "open_items", "match_suggestions",
+    "statement_calendars", "statement_releases", "matching_policies", "matching_cursors", "open_items", "match_suggestions",
     "match_requests", "match_events",
 )  # fmt: skip
 

@@ -230,6 +230,7 @@ def test_check_finds_a_position_that_its_entries_do_not_make(engine: Engine) -> 
         "Every ledger balance is the fold of its movements.",
         "Every mint is of a booked credit, and of its amount.",
         "What is reserved is what payouts hold.",
+        "What is said to be missing of statements is missing.",
     ]
     with psycopg.connect(engine.database_url) as connection:
         connection.execute("UPDATE emi_accounts SET bank_reported_balance = 8 WHERE account_number = 'DRIFT'")

@@ -127,7 +127,14 @@ VALUES (1, '{ACCOUNT}', 'made', 'manual', '{{1}}', '{{1}}', 0, '[]', 'ann', 'r',
 """,
     10: "SELECT 1;",
     11: f"""
-INSERT INTO statement_calendars VALUES ('{ACCOUNT}', 'Asia/Dubai', '17:00', false, '6 hours');
+INSERT INTO statement_calendars VALUES ('{ACCOUNT}', 'Asia/Dubai', '17:00', false, '6 hours', '{{SA,SU}}', 'AE',
+    '{{2025-12-24}}', '2025-11-17', '2025-11-18 19:00Z', 'ann', '2025-11-18Z');
+INSERT INTO reconciliation_discrepancies (id, account_id, discrepancy_type, opened_at, subject)
+VALUES ('00000000-0000-4000-8000-0000000000a1', '{ACCOUNT}', 'STATEMENT_MISSING', '2025-11-16 19:00Z', '2025-11-16');
+INSERT INTO statement_releases (statement_id, act, actor, reason, at, expires_at, request_id, requested_by)
+VALUES (1, 'REQUESTED', 'ann', 'r', '2025-11-18Z', '2025-11-19Z', NULL, NULL);
+INSERT INTO statement_releases (statement_id, act, actor, reason, at, expires_at, request_id, requested_by)
+SELECT 1, 'APPROVED', 'bob', 's', '2025-11-18 01:00Z', expires_at, id, actor FROM statement_releases;
 """,
 }
 """By the schema version whose engine could have written them."""

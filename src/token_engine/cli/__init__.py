@@ -7,6 +7,7 @@ import typer
 from token_engine.cli import (
     accounts,
     breaker,
+    calendar,
     discrepancies,
     fundings,
     ingest,
@@ -16,6 +17,7 @@ from token_engine.cli import (
     read,
     receipts,
     run,
+    statement,
     upkeep,
 )
 
@@ -36,6 +38,8 @@ app.add_typer(discrepancies.app, name="discrepancies")
 app.add_typer(fundings.app, name="fundings")
 app.add_typer(receipts.app, name="receipts")
 app.add_typer(payouts.app, name="payouts")
+app.add_typer(statement.app, name="statement")
+app.add_typer(calendar.app, name="calendar")
 app.add_typer(policy.app, name="policy")
 app.add_typer(breaker.app, name="breaker")
 app.command("check")(upkeep.check)

@@ -42,3 +42,5 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = Mode.ENGINE
     policy: Policy = DEFAULT_POLICY
     open_discrepancy: OpenDiscrepancy | None = None
+    statement_missing_since: datetime | None = None
+    """When the oldest statement that has not come was due (with a time zone)."""

@@ -91,13 +91,25 @@ def _within(deviation: Decimal, bank: Decimal, percent: Decimal, cap: Decimal | 
     return EXACT.multiply(deviation, Decimal(100)) <= EXACT.multiply(percent, bank)
 
 
-def verdict_as_of(level: Level | None, evidence_at: datetime | None, now: datetime, policy: Policy) -> Verdict:
-    """What may be said `now` of a level judged on evidence of `evidence_at` (both with a time zone)."""
+def verdict_as_of(
+    level: Level | None, evidence_at: datetime | None, now: datetime, policy: Policy, *,
+    statement_missing_since: datetime | None,
+) -> Verdict:  # fmt: skip
+    """What may be said `now` of a level judged on evidence of `evidence_at`, of an account whose oldest missing
+    statement was due at `statement_missing_since` (times with a zone; None where none is missing).
+    """
     if level is None or evidence_at is None:
         return Verdict.UNKNOWN
-    if now - evidence_at > policy.stale_after:
+    if now - evidence_at > policy.stale_after or statement_overdue(statement_missing_since, now, policy):
         return Verdict.STALE
     return Verdict(level.value)
+
+
+def statement_overdue(missing_since: datetime | None, now: datetime, policy: Policy) -> bool:
+    """Whether a statement has been missing for longer than evidence may be old: notifications alone are then no
+    proof any more, for the bank may have booked what it has not notified.
+    """
+    return missing_since is not None and now - missing_since > policy.stale_after
 
 
 ACTION: Final[dict[Level, str]] = {

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from token_engine.domain.backing import Level, Policy, Verdict, verdict_as_of
+from token_engine.domain.backing import Level, Policy, Verdict, statement_overdue, verdict_as_of
 from token_engine.domain.receipt import Judgement
 from token_engine.domain.refusal import Refusal
 
@@ -60,6 +60,7 @@ class BankWord(msgspec.Struct, frozen=True, kw_only=True):
     level: Level | None
     critical_judgements: int
     last_critical_at: datetime | None
+    statement_missing_since: datetime | None = None
 
 
 def state_as_of(closing: Closing, critical_judgements: int, now: datetime) -> ClosingState:
@@ -87,6 +88,12 @@ def why_not_close(judgement: Judgement, word: BankWord, policy: Policy, now: dat
         return Refusal(
             "no_newer_evidence", f"the bank has not spoken since the break ({since}): Ok rests on what it said before"
         )
-    if verdict_as_of(judgement.threshold_level, word.at, now, policy) is not Verdict.OK:
+    if statement_overdue(word.statement_missing_since, now, policy):
+        text = f"a statement that was due at {word.statement_missing_since:%Y-%m-%dT%H:%M:%SZ} has not come"
+        return Refusal("no_newer_evidence", text)
+    said = verdict_as_of(
+        judgement.threshold_level, word.at, now, policy, statement_missing_since=word.statement_missing_since
+    )
+    if said is not Verdict.OK:
         return Refusal("no_newer_evidence", f"the bank last spoke at {word.at}: longer ago than {policy.stale_after}")
     return None

@@ -44,6 +44,9 @@ NOTIFIED_NOT_STATED: Final = "NOTIFIED_NOT_STATED"
 STATED_NOT_NOTIFIED: Final = "STATED_NOT_NOTIFIED"
 """A bank that notifies entries stated some that it had not notified."""
 
+STATEMENT_MISSING: Final = "STATEMENT_MISSING"
+"""The statement of a business day was due and had not come. Opened when it was due; its subject is the day."""
+
 
 class Status(StrEnum):
     """OPEN: nobody's. INVESTIGATING: somebody's. RESOLVED: done, by the engine or a person."""

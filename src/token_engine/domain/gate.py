@@ -9,7 +9,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from token_engine.domain.backing import Level, Policy, Verdict, verdict_as_of
+from token_engine.domain.backing import Level, Policy, Verdict, statement_overdue, verdict_as_of
 from token_engine.domain.breaker import Breaker, step
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.refusal import Refusal
@@ -23,12 +23,14 @@ class Reason(StrEnum):
     SUSPENDED = "suspended"
     UNKNOWN = "unknown"
     STALE = "stale"
+    STATEMENT_MISSING = "statement_missing"
     INSUFFICIENT = "insufficient"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a gate looks at. `level` and `evidence_at` are None until the bank has spoken; `override_until`
-    is the end of an override that was approved, whether or not it is over. Times with a zone.
+    is the end of an override that was approved, whether or not it is over; `statement_missing_since` when
+    the oldest statement that has not come was due. Times with a zone.
     """
 
     breaker: Breaker
@@ -37,6 +39,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     override_until: datetime | None = None
     closed_at: datetime | None = None
+    statement_missing_since: datetime | None = None
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -119,6 +122,9 @@ def shut(gate: Gate, cover: Cover, amount: Decimal, currency: str) -> GateShut:
             why = Refusal("breaker_open", "the circuit breaker is open: nothing is paid out until people close it")
         case Reason.SUSPENDED:
             why = Refusal("breaker_suspended", "payouts are suspended until the difference is within bounds again")
+        case Reason.STATEMENT_MISSING:
+            text = "the bank's statement is missing for longer than evidence may be old: nothing is held on that"
+            why = Refusal("no_fresh_evidence", text)
         case Reason.UNKNOWN | Reason.STALE as lack:
             text = f"what the bank holds is {lack.capitalize()}: nothing is held for a payout on that"
             why = Refusal("no_fresh_evidence", text)
@@ -176,12 +182,15 @@ def _of_account(facts: Facts) -> list[Reason]:
 
 
 def _of_evidence(facts: Facts, now: datetime) -> list[Reason]:
-    match verdict_as_of(facts.level, facts.evidence_at, now, facts.policy):
+    """What the bank has not said: its last word is too old, or the statement of a day has not come."""
+    overdue = statement_overdue(facts.statement_missing_since, now, facts.policy)
+    without = [Reason.STATEMENT_MISSING] if overdue else []
+    match verdict_as_of(facts.level, facts.evidence_at, now, facts.policy, statement_missing_since=None):
         case Verdict.UNKNOWN:
-            return [Reason.UNKNOWN]
+            return [Reason.UNKNOWN, *without]
         case Verdict.STALE:
-            return [Reason.STALE]
+            return [Reason.STALE, *without]
         case Verdict.OK | Verdict.MINOR | Verdict.SIGNIFICANT | Verdict.CRITICAL:
-            return []
+            return without
         case other:
             assert_never(other)

@@ -87,16 +87,18 @@ class Meeting(msgspec.Struct, frozen=True):
 
 class Backing(msgspec.Struct):
     """What decides whether tokens may come to be: what is outstanding, what the bank holds once the whole
-    notification counts (major units), and the breaker as it was before it.
+    notification counts (major units), and the breaker as it was before it. `stale`: a statement is missing for
+    longer than evidence may be old, whatever the bank has just said.
     """
 
     ledger: Decimal
     bank: Decimal
     breaker: Breaker
+    stale: bool = False
 
     def allows(self, amount: Decimal) -> bool:
         """Whether `amount` may be minted. The bank has just spoken, so there is evidence, and it is fresh."""
-        return self.breaker is not Breaker.OPEN and EXACT.add(self.ledger, amount) <= self.bank
+        return self.breaker is not Breaker.OPEN and not self.stale and EXACT.add(self.ledger, amount) <= self.bank
 
 
 class Expectations:

@@ -22,7 +22,8 @@ UPDATE emi_accounts SET closed_at = %(now)s WHERE id = %(id)s AND closed_at IS N
 -- name: listing
 SELECT a.id, a.account_number, a.currency, b.name AS bank, a.ledger_balance, a.bank_reported_balance,
     a.reserved_balance, a.available_balance, a.last_reconciliation_at, a.reconciliation_status,
-    a.reconciliation_source, a.reconciliation_difference, a.circuit_breaker, a.ledger_mode, a.created_at, a.closed_at
+    a.reconciliation_source, a.reconciliation_difference, a.circuit_breaker, a.ledger_mode, a.created_at, a.closed_at,
+    a.statement_missing_since
 FROM emi_accounts a JOIN banks b ON b.id = a.bank_id
 WHERE (%(id)s::uuid IS NULL OR a.id = %(id)s::uuid)
     AND (%(number)s::text IS NULL OR a.account_number = %(number)s::text)
@@ -51,8 +52,10 @@ FROM emi_accounts a
 LEFT JOIN threshold_policies own ON own.scope = a.id::text
 LEFT JOIN threshold_policies by_currency ON by_currency.scope = a.currency
 LEFT JOIN threshold_policies everywhere ON everywhere.scope = 'global'
-CROSS JOIN LATERAL (SELECT a.last_reconciliation_at >= %(now)s - coalesce(
-    own.stale_after, by_currency.stale_after, everywhere.stale_after, %(stale_after)s) AS fresh) f
+CROSS JOIN LATERAL (SELECT %(now)s::timestamptz - coalesce(
+    own.stale_after, by_currency.stale_after, everywhere.stale_after, %(stale_after)s) AS since) f
+CROSS JOIN LATERAL (SELECT CASE WHEN a.last_reconciliation_at IS NOT NULL THEN
+    a.last_reconciliation_at >= since AND coalesce(a.statement_missing_since >= since, true) END AS fresh) g
 WHERE a.closed_at IS NULL
 
 -- name: open_discrepancies

@@ -39,10 +39,10 @@ async def _rows(tx: Transaction, statement: bytes, parameters: Any) -> list[dict
 async def bank_word(tx: Transaction, account_id: UUID) -> BankWord:
     """What the bank has said of the account so far."""
     [row] = await (await tx.execute(_sql.bank_word, [account_id])).fetchall()
-    since_break, at, status, criticals, last_critical = row
+    since_break, at, status, criticals, last_critical, missing_since = row
     return BankWord(
         since_break=since_break, at=at, level=_LEVEL_OF_STATUS.get(status), critical_judgements=criticals,
-        last_critical_at=last_critical,
+        last_critical_at=last_critical, statement_missing_since=missing_since,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 -- name: bank_word
-SELECT bank_spoke_since_break, last_reconciliation_at, reconciliation_status, critical_judgements, last_critical_at
+SELECT bank_spoke_since_break, last_reconciliation_at, reconciliation_status, critical_judgements, last_critical_at,
+    statement_missing_since
 FROM emi_accounts WHERE id = %s
 
 -- name: opened

@@ -122,10 +122,11 @@ def _named_with(pairs: Collection[tuple[Named, str]]) -> list[Column]:
 
 
 def _payer(row: Sequence[Any]) -> Payer:
-    key, number, currency, mode, ledger, reserved, bank, breaker, status, evidence_at, closed_at, until, stale = row
+    key, number, currency, mode, ledger, reserved, bank, breaker, status, evidence_at, closed_at, until, *more = row
+    stale, missing_since = more
     facts = Facts(
         breaker=Breaker(breaker), level=_LEVEL_OF_STATUS.get(status), evidence_at=evidence_at, closed_at=closed_at,
-        policy=_policy(stale), override_until=until,
+        policy=_policy(stale), override_until=until, statement_missing_since=missing_since,
     )  # fmt: skip
     return Payer(key, number, currency, Mode(mode), ledger, reserved, bank, facts)
 

@@ -14,7 +14,7 @@ SELECT a.id, a.account_number, a.currency, a.ledger_mode, a.ledger_balance, a.re
     a.bank_reported_balance, a.circuit_breaker, a.reconciliation_status, a.last_reconciliation_at, a.closed_at,
     (SELECT o.expires_at FROM breaker_overrides o
      WHERE o.account_id = a.id AND o.state IN ('PENDING', 'IN_FORCE') AND o.state = 'IN_FORCE'),
-    coalesce(own.stale_after, by_currency.stale_after, everywhere.stale_after)
+    coalesce(own.stale_after, by_currency.stale_after, everywhere.stale_after), a.statement_missing_since
 FROM (
     SELECT id FROM emi_accounts WHERE id = ANY (%s::uuid[])
     UNION SELECT id FROM emi_accounts WHERE account_number = ANY (%s::varchar[])) n

@@ -181,12 +181,15 @@ def _view(row: dict[str, Any], policy: Policy, now: datetime) -> dict[str, Any]:
         "bank": row["bank"],
         **{name: in_currency(row[name], row["currency"]) for name in money},
         "difference": in_currency(row["bank_reported_balance"] - row["ledger_balance"], row["currency"]),
-        "verdict": verdict_as_of(level, row["last_reconciliation_at"], now, policy),
+        "verdict": verdict_as_of(
+            level, row["last_reconciliation_at"], now, policy, statement_missing_since=row["statement_missing_since"]
+        ),
         "circuit_breaker": row["circuit_breaker"],
         "ledger_mode": row["ledger_mode"],
         "reconciliation_status": row["reconciliation_status"],
         "reconciliation_source": row["reconciliation_source"],
         "last_reconciliation_at": row["last_reconciliation_at"],
+        "statement_missing_since": row["statement_missing_since"],
         "created_at": row["created_at"],
         "closed_at": row["closed_at"],
     }

@@ -90,6 +90,11 @@ class Changes:
         )  # fmt: skip
         self.told(told, account, event_id)
 
+    def gone(self, found: Discrepancy, told: Told) -> None:
+        """The ground of one that `raised` opened is gone (`gone_since`), and a person is still to say so."""
+        self._raised.append(found)
+        self._story.append(told)
+
     def told(self, told: Told, account: Account, event_id: str) -> None:
         """What a person did with a discrepancy of `account`: into its story, the outbox and the audit log."""
         self._story.append(told)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from token_engine.domain.account import Account
+from token_engine.domain.backing import statement_overdue
 from token_engine.domain.entry import Entry, ReversalSign, signed_amount
 from token_engine.domain.known import Admission, KnownMovements, NewEntry
 from token_engine.domain.ledger import Mode
@@ -138,7 +139,10 @@ class Decision:
         if not self._expectations:
             return []
         account = standing.account
-        backing = Backing(account.ledger, EXACT.add(standing.bank, change), standing.breaker)
+        backing = Backing(
+            account.ledger, EXACT.add(standing.bank, change), standing.breaker,
+            stale=statement_overdue(account.statement_missing_since, self._now, account.policy),
+        )  # fmt: skip
         met = self._expectations.meet(account.id, moved, backing, self._now)
         if met:
             standing.issue(sum_exactly(meeting.issued for meeting in met))

@@ -312,10 +312,12 @@ async def _still_apart(at: _AtHand) -> Refusal | None:
         )
         return DifferenceRemains("difference_remains", text, figures=figures)
     evidence_at = await stored_accounts.evidence_at(at.tx, account.id)
-    verdict = verdict_as_of(level, evidence_at, at.now, account.policy)
+    since = account.statement_missing_since
+    verdict = verdict_as_of(level, evidence_at, at.now, account.policy, statement_missing_since=since)
     if verdict is not Verdict.OK and account.closed_at is None:  # of a closed account no bank will speak again
         spoke = f"last spoke at {evidence_at:%Y-%m-%dT%H:%M:%SZ}" if evidence_at else "has not spoken yet"
-        return Refusal("no_fresh_evidence", f"the verdict is {verdict}: the bank {spoke}")
+        lacks = f"; a statement is missing that was due at {since:%Y-%m-%dT%H:%M:%SZ}" if since else ""
+        return Refusal("no_fresh_evidence", f"the verdict is {verdict}: the bank {spoke}{lacks}")
     return None
 
 

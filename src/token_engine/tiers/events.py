@@ -74,6 +74,10 @@ RECEIPT_RETURNED: Final = "reconciliation.receipt.returned"
 RECEIPT_DEBITED: Final = "reconciliation.receipt.debited"
 """A person said which of the bank's debits took a returned receipt."""
 
+CALENDAR_SET: Final = "reconciliation.statement.calendar_set"
+RELEASE_REQUESTED: Final = "reconciliation.statement.release_requested"
+RELEASE_APPROVED: Final = "reconciliation.statement.release_approved"
+
 PAYOUT: Final[dict[PayoutState, str]] = {
     state: f"reconciliation.payout.{state.lower()}" for state in PayoutState
 }  # fmt: skip

@@ -161,7 +161,10 @@ class _Posting:
     def _verdict_on(self, account_id: UUID) -> Verdict:
         account, opened = self._accounts[account_id], self._books[account_id]
         level = judge(opened.book.ledger, account.bank, account.policy)
-        return verdict_as_of(level, opened.evidence_at, self._now, account.policy)
+        return verdict_as_of(
+            level, opened.evidence_at, self._now, account.policy,
+            statement_missing_since=account.statement_missing_since,
+        )  # fmt: skip
 
     def _view(self, account_id: UUID, m: Movement, receipt: str) -> dict[str, Any]:
         book = self._books[account_id].book

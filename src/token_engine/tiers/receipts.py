@@ -189,7 +189,10 @@ async def _lock(tx: Transaction, entry_id: int) -> tuple[Account, Credit]:
 async def _check_evidence(tx: Transaction, account: Account, now: datetime) -> None:
     opened = (await ledger.books(tx, [(account.id, None)]))[account.id]
     policy = policy_for(await positions.policies_of(tx, [account]), account.id, account.currency)
-    verdict = verdict_as_of(judge(account.ledger, account.bank, policy), opened.evidence_at, now, policy)
+    verdict = verdict_as_of(
+        judge(account.ledger, account.bank, policy), opened.evidence_at, now, policy,
+        statement_missing_since=account.statement_missing_since,
+    )  # fmt: skip
     if verdict in (Verdict.STALE, Verdict.UNKNOWN):
         raise RefusedError("no_fresh_evidence", f"what the bank holds is {verdict}: nothing is sent back on that")
 

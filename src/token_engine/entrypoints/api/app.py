@@ -23,6 +23,7 @@ from token_engine.entrypoints.api import (
     payouts,
     questions,
     receipts,
+    statements,
 )
 from token_engine.entrypoints.api.described import Actor, Key, body
 from token_engine.entrypoints.api.page import page
@@ -86,6 +87,7 @@ def build(rooms: Rooms) -> FastAPI:
     fundings.add(app, rooms)
     receipts.add(app, rooms)
     payouts.add(app, rooms)
+    statements.add(app, rooms)
     _evidence(app, rooms)
     _errors(app)
     return app
