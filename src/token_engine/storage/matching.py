@@ -19,6 +19,15 @@ from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("matching")
+_TEMPORARY: Final = frozenset(
+    {
+        "one_to_one", "claim", "by_details", "kin", "forget_claimed", "alike", "sums", "near", "amount_date",
+        "suggest_by_key", "suggest_by_amount",
+    }
+)  # fmt: skip
+"""Statements on temporary tables alone: theirs are no nested loops, whatever the planner thinks of their sizes. What looks
+into tables that hold years may look up a row at a time.
+"""
 
 _TABLES: Final = (
     "accounts", "reversed", "unstated", "open", "found", "details", "kin", "near", "recent", "residue",
@@ -140,7 +149,11 @@ class _Run:
 
     async def _do(self, name: str, **more: Any) -> int:
         """Run a statement; how many rows it wrote."""
+        if name in _TEMPORARY:
+            await self._tx.execute(b"SET LOCAL enable_nestloop = off")
         cursor = await self._tx.connection.execute(getattr(_sql, name), self._common | more, prepare=False)
+        if name in _TEMPORARY:
+            await self._tx.execute(b"SET LOCAL enable_nestloop = on")
         return cursor.rowcount
 
     async def _analyze(self, table: str) -> None:
