@@ -25,7 +25,7 @@ _TEMPORARY: Final = frozenset(
         "suggest_by_key", "suggest_by_amount",
     }
 )  # fmt: skip
-"""Statements on temporary tables alone: theirs are no nested loops, whatever the planner thinks of their sizes. What looks
+"""Statements on temporary tables alone: no nested loops there, whatever the planner thinks of their sizes. What looks
 into tables that hold years may look up a row at a time.
 """
 
@@ -78,7 +78,8 @@ class _Run:
 
     def __init__(self, tx: Transaction, statement_ids: Sequence[int], now: datetime) -> None:
         self._tx = tx
-        self._common = {"statements": list(statement_ids), "now": now}
+        self._statements = list(statement_ids)
+        self._common = {"statements": self._statements, "now": now}
 
     async def gather(self) -> None:
         """Both sides into `matching_open`; what no statement lists into the open items."""
@@ -140,7 +141,7 @@ class _Run:
             await self._do(name)
         cursor = await self._tx.execute(_sql.counts, self._common)
         counted = {row[0]: Counts(row[1], row[2]) for row in await cursor.fetchall()}
-        return {number: counted.get(number, Counts(0, 0)) for number in self._common["statements"]}
+        return {number: counted.get(number, Counts(0, 0)) for number in self._statements}
 
     async def _found_in_kin(self, name: str, rule: Pass, key: str) -> None:
         if await self._do(name, key=key, **{"pass": rule}):

@@ -129,7 +129,7 @@ WHERE NOT EXISTS (SELECT FROM open_items i WHERE i.entry_id = d.entry_id AND i.c
 -- Both sides: what these statements list, what the ledger moved since the last run, and what waits from before.
 CREATE TEMP TABLE matching_open ON COMMIT DROP AS
 SELECT l.entry_id AS item, l.entry_id, NULL::bigint AS movement_id, l.account_id, l.statement_id, l.line, l.amount,
-    coalesce(l.value_date, l.booking_date, s.statement_date) AS day, l.uetr, l.end_to_end_id,
+    coalesce(l.value_date, l.booking_date, s.statement_date) AS day, lower(l.uetr) AS uetr, l.end_to_end_id,
     l.servicer_reference AS bank_reference, l.instruction_id, l.transaction_id, l.creditor_reference,
     l.batch_reference, l.counterparty, i.id AS waiting, coalesce(i.for_people, false) AS for_people
 FROM statement_lines l JOIN statements s ON s.id = l.statement_id
@@ -138,7 +138,7 @@ WHERE l.statement_id = ANY (%(statements)s::bigint[]) AND l.status = 'BOOK' AND 
     AND NOT EXISTS (SELECT FROM matches m WHERE m.entry_id = l.entry_id)
 UNION ALL
 SELECT i.entry_id, i.entry_id, NULL, i.account_id, i.statement_id, i.line, l.amount,
-    coalesce(l.value_date, l.booking_date, i.dated), l.uetr, l.end_to_end_id, l.servicer_reference, l.instruction_id,
+    coalesce(l.value_date, l.booking_date, i.dated), lower(l.uetr), l.end_to_end_id, l.servicer_reference, l.instruction_id,
     l.transaction_id, l.creditor_reference, l.batch_reference, l.counterparty, i.id, i.for_people
 FROM matching_accounts a JOIN open_items i ON i.account_id = a.account_id
 JOIN statement_lines l ON l.statement_id = i.statement_id AND l.line = i.line
@@ -147,7 +147,7 @@ WHERE i.closed_at IS NULL AND i.kind = 'unmatched' AND NOT EXISTS (
 UNION ALL
 SELECT -m.id, NULL, m.id, m.account_id, NULL, NULL,
     CASE WHEN m.leaves IN ('issued', 'own_funds') THEN m.amount ELSE -m.amount END,
-    coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date), m.uetr, m.end_to_end_id,
+    coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date), lower(m.uetr), m.end_to_end_id,
     coalesce(m.bank_reference, CASE WHEN m.kind = 'replenishment' THEN m.cause END), m.instruction_id,
     m.instruction_id, m.creditor_reference, m.batch_reference, m.counterparty, NULL, false
 FROM matching_accounts a JOIN ledger_movements m ON m.account_id = a.account_id
@@ -157,7 +157,7 @@ WHERE m.kind IN ('mint', 'burn', 'emergency_burn', 'payout_settlement', 'repleni
     AND NOT EXISTS (SELECT FROM matches f WHERE f.movement_id = m.id)
 UNION ALL
 SELECT -m.id, NULL, m.id, m.account_id, NULL, NULL, i.amount,
-    coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date), m.uetr, m.end_to_end_id,
+    coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date), lower(m.uetr), m.end_to_end_id,
     coalesce(m.bank_reference, CASE WHEN m.kind = 'replenishment' THEN m.cause END), m.instruction_id,
     m.instruction_id, m.creditor_reference, m.batch_reference, m.counterparty, i.id, i.for_people
 FROM matching_accounts a JOIN open_items i ON i.account_id = a.account_id
@@ -228,7 +228,7 @@ WHERE o.item = f.item
 -- The single payments of the lines that are still open.
 CREATE TEMP TABLE matching_details ON COMMIT DROP AS
 SELECT o.account_id, o.entry_id, o.statement_id, o.amount AS line_amount, o.for_people, d.detail, d.amount,
-    d.uetr, d.end_to_end_id, d.instruction_id, d.transaction_id, d.creditor_reference
+    lower(d.uetr) AS uetr, d.end_to_end_id, d.instruction_id, d.transaction_id, d.creditor_reference
 FROM matching_open o JOIN statement_line_details d ON d.statement_id = o.statement_id AND d.line = o.line
 WHERE o.account_id IN (SELECT a.account_id FROM matching_accounts a WHERE 'details' = ANY (a.passes))
 

@@ -71,6 +71,9 @@ RECEIPT_RETURNED: Final = "reconciliation.receipt.returned"
 RECEIPT_DEBITED: Final = "reconciliation.receipt.debited"
 """A person said which of the bank's debits took a returned receipt."""
 
+MATCH: Final = "reconciliation.match"
+"""What announces what people do with matches, followed by made, unmatched, force_requested, forced, force_withdrawn."""
+
 PAYOUT: Final[dict[PayoutState, str]] = {
     state: f"reconciliation.payout.{state.lower()}" for state in PayoutState
 }  # fmt: skip

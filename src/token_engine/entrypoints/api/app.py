@@ -20,6 +20,7 @@ from token_engine.entrypoints.api import (
     fundings,
     intake,
     ledger,
+    matches,
     payouts,
     questions,
     receipts,
@@ -71,6 +72,7 @@ def build(rooms: Rooms) -> FastAPI:
     fundings.add(app, rooms)
     receipts.add(app, rooms)
     payouts.add(app, rooms)
+    matches.add(app, rooms)
     _evidence(app, rooms)
     _errors(app)
     return app
