@@ -36,7 +36,9 @@ MEASUREMENTS: Final[dict[str, Callable[[Servers, bool], Iterator[Figure]]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"some of {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--full", action="store_true", help="a million messages for memory, a million lines for matching")
+    parser.add_argument(
+        "--full", action="store_true", help="a million messages for memory, a million lines for matching"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - MEASUREMENTS.keys():
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")

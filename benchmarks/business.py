@@ -1,9 +1,9 @@
 """Business of a month with known truth: what the bank states, what the ledger moves, and which belongs to which.
 
 Seeded, so that a figure can be had again. Everything that makes matching hard is in it: fees and interest without a
-movement, returns, duplicates, batches and splits, late and backdated entries, near-identical amounts, charges deducted
-on the way, and strangers whose payments look alike. `decidable` says whether the facts on both sides suffice: where they
-do not (a bank that books twice what the ledger has once) a match would be a guess, and none is the right answer.
+movement, returns, duplicates, batches and splits, late and backdated entries, near-identical amounts, charges taken
+on the way, and strangers whose payments look alike. `decidable` says whether the facts on both sides suffice: where
+they do not (a bank that books twice what the ledger has once) a match would be a guess, and none is right.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ class Business:
     """Events of `days` days, one after the other."""
 
     def __init__(self, seed: int, days: int = 30) -> None:
-        self._random = random.Random(seed)  # noqa: S311: figures that can be had again, no secrets
+        self._random = random.Random(seed)
         self._days = days
         self._number = 0
         self._extra: list[Event] = []
         self._cases: tuple[tuple[int, Callable[[], Event]], ...] = (
-            (300, self._by("end_to_end_id")), (120, self._by("uetr", "end_to_end_id")), (90, self._by("bank_reference")),
-            (40, self._by("instruction_id")), (40, self._by("creditor_reference")), (120, self._bare),
+            (300, self._by("end_to_end_id")), (120, self._by("uetr", "end_to_end_id")),
+            (90, self._by("bank_reference")), (40, self._by("instruction_id")), (40, self._by("creditor_reference")), (120, self._bare),
             (40, self._near), (30, self._batch), (30, self._detailed), (25, self._split), (25, self._returned),
             (20, self._late), (20, self._backdated), (15, self._twins), (15, self._twice), (10, self._twice_told),
             (15, self._charged), (10, self._unknowable), (15, self._strangers), (20, self._fee), (5, self._interest),
@@ -143,7 +143,7 @@ class Business:
         def payment() -> Event:
             name, amount = self._name(), self._amount()
             facts = self._facts(**{key: f"{key[0]}{name}" for key in keys})
-            own = {} if "bank_reference" in facts else {"bank_reference": f"B{name}"}
+            own: dict[str, Any] = {} if "bank_reference" in facts else {"bank_reference": f"B{name}"}
             return Event((Line(name, amount, **facts, **own),), (Move(name, amount, **facts),))
 
         return payment
@@ -161,11 +161,14 @@ class Business:
         name, amount, facts = self._name(), self._odd(), self._facts()
         cent = self._random.choice((Decimal("0.01"), Decimal("-0.01")))
         pair = [(f"{name}a", amount), (f"{name}b", amount + cent)]
-        return Event(tuple(Line(n, a, **facts) for n, a in pair), tuple(Move(n, a, **facts) for n, a in pair), single=True)
+        return Event(
+            tuple(Line(n, a, **facts) for n, a in pair), tuple(Move(n, a, **facts) for n, a in pair), single=True
+        )
 
     def _batch(self) -> Event:
         """Payouts of one file, booked in one sum."""
-        name, facts = self._name(), {"day": self._day(), "batch_reference": f"F{self._number:08d}"}
+        name = self._name()
+        facts: dict[str, Any] = {"day": self._day(), "batch_reference": f"F{name}"}
         amounts = [-abs(self._amount()) for _ in range(self._random.randrange(2, 9))]
         moves = tuple(Move(f"{name}.{i}", a, end_to_end_id=f"P{name}.{i}", **facts) for i, a in enumerate(amounts))
         return Event((Line(name, sum(amounts, Decimal(0)), **facts, end_to_end_id=f"F{name}"),), moves)
@@ -248,7 +251,7 @@ class Business:
 
     def _fee(self) -> Event:
         name, amount = self._name(), -Decimal(self._random.randrange(100, 9000)) / 100
-        said: dict[str, str] = self._random.choice(
+        said: dict[str, Any] = self._random.choice(
             ({"transaction_code": "PMNT/MDOP/CHRG"}, {"remittance": "Transfer charges"}, {"transaction_code": "NCHG"})
         )
         return Event((Line(name, amount, self._day(), **said),), reason="fee")
@@ -275,5 +278,5 @@ class Business:
 def month(seed: int, lines: int, days: int = 30) -> list[Event]:
     """The events of a month, in no order that tells anything."""
     events = list(Business(seed, days).events(lines))
-    random.Random(seed).shuffle(events)  # noqa: S311: as above
+    random.Random(seed).shuffle(events)
     return events

@@ -113,7 +113,8 @@ _LINES: Final = (
 _DETAILS: Final = "statement_line_details (statement_id, line, detail, amount, end_to_end_id)"
 _MOVES: Final = (
     "ledger_movements (id, account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, at,"
-    " end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference, batch_reference, counterparty, value_date)"
+    " end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference, batch_reference, counterparty,"
+    " value_date)"
 )
 
 

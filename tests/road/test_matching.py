@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from benchmarks.business import Detail, Line, Move
 
 from road.bench import Bench, Road
-from benchmarks.business import Detail, Line, Move
 from simulation.books import DAY, Books, both
 from token_engine.storage.matching import Counts, match
 
@@ -56,9 +56,10 @@ def pair(rule: str, name: str = "a") -> tuple[str, frozenset[str], frozenset[str
 def test_a_key_and_an_amount_that_each_side_has_once(bench: Bench, rule: str, key: str) -> None:
     line, move = both("a", "100", **{key: "K"})
     assert of(bench, [line], [move]) == ([pair(rule)], {}, Counts(1, 0))
-    other = Move("a", Decimal("100.01"), **{key: "K"})
+    named: dict[str, Any] = {key: "K"}
+    other = Move("a", Decimal("100.01"), **named)
     assert of(bench, [line], [other])[1] == {"a": "amount_differs"}
-    opposite = Move("a", Decimal("-100"), **{key: "K"})
+    opposite = Move("a", Decimal("-100"), **named)
     assert of(bench, [line], [opposite])[0] == []
 
 
@@ -293,8 +294,8 @@ def test_a_movement_that_is_reversed_waits_for_nothing_and_its_match_ends(bench:
 async def reverse(books: Books, road: Road, name: str) -> None:
     await road.connection.execute(
         "INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor,"
-        " reverses, at) SELECT account_id, 'reversal', amount, enters, leaves, to_holder, from_holder, 'r', 'tests', id,"
-        " at FROM ledger_movements WHERE id = %s",
+        " reverses, at) SELECT account_id, 'reversal', amount, enters, leaves, to_holder, from_holder, 'r', 'tests',"
+        " id, at FROM ledger_movements WHERE id = %s",
         [books.movements[name]],
     )
 

@@ -9,23 +9,23 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
-
 from benchmarks.business import Line, Move
+from psycopg import AsyncConnection
 
 DAY = date(2025, 11, 18)
 _numbers = count(1)
 
 
-_MOVE = """INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor,
-    cause, at, end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference, batch_reference, counterparty,
-    value_date) VALUES (%s, %s, %s, %s, %s, %s, %s, 'r', 'tests', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"""
+_MOVE = """INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason,
+    actor, cause, at, end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference, batch_reference,
+    counterparty, value_date)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, 'r', 'tests', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"""
 _ENTRY = """INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status,
     reversal, position_change, booking_date, value_date, servicer_reference, end_to_end_id, identity, occurrence)
     VALUES (%s, %s, %s, %s, %s, %s, %s, false, %s, %s, %s, %s, %s, %s, 0) RETURNING id"""
-_LINE = """INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status, in_closing, booking_date,
-    value_date, servicer_reference, end_to_end_id, uetr, instruction_id, transaction_id, creditor_reference,
-    batch_reference, counterparty, transaction_code, remittance)
+_LINE = """INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status, in_closing,
+    booking_date, value_date, servicer_reference, end_to_end_id, uetr, instruction_id, transaction_id,
+    creditor_reference, batch_reference, counterparty, transaction_code, remittance)
     VALUES (%s, %s, %s, %s, %s, %s, true, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 
 
@@ -141,10 +141,10 @@ class Books:
             f"books {next(_numbers)}", datetime.combine(DAY, time(13), UTC),
         )  # fmt: skip
 
-    async def _one(self, query: str, *parameters: Any) -> Any:
+    async def _one(self, query: str, *parameters: Any) -> int:
         row = await (await self.connection.execute(query.encode(), parameters)).fetchone()
         assert row is not None
-        return row[0]
+        return int(row[0])
 
 
 def both(name: str, amount: str, **more: Any) -> tuple[Line, Move]:
@@ -152,4 +152,3 @@ def both(name: str, amount: str, **more: Any) -> tuple[Line, Move]:
     line = Line(name, Decimal(amount), **more)
     known = {k: v for k, v in more.items() if k not in ("transaction_code", "remittance", "transaction_id", "details")}
     return line, Move(name, Decimal(amount), **known)
-

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
-
 from benchmarks.business import FIRST, Event, Line, Move, month
+
 from road.bench import Bench, Road
 from simulation.books import Books
 from token_engine.domain.matching import RULES, Confidence, Pass
@@ -60,10 +60,13 @@ def test_no_match_is_wrong_and_hardly_one_is_missing(bench: Bench, seed: int) ->
 
 async def _check_waiting(books: Books, events: list[Event], made: set[Match]) -> None:
     """What is not matched waits, all of it and nothing else; and mostly for the reason that it has."""
-    taken = {name for entries, movements in made for name in (*(f"e{n}" for n in entries), *(f"m{n}" for n in movements))}
+    taken = {
+        name for entries, movements in made for name in (*(f"e{n}" for n in entries), *(f"m{n}" for n in movements))
+    }
     everything = {f"e{line.name}" for e in events for line in e.lines} | {f"m{m.name}" for e in events for m in e.moves}
     cursor = await books.connection.execute(
-        "SELECT entry_id, movement_id, reason FROM open_items WHERE closed_at IS NULL AND account_id = %s", [books.account]
+        "SELECT entry_id, movement_id, reason FROM open_items WHERE closed_at IS NULL AND account_id = %s",
+        [books.account],
     )
     entry = {number: name for name, number in books.entries.items()}
     movement = {number: name for name, number in books.movements.items()}

@@ -119,10 +119,11 @@ INSERT INTO matching_cursors VALUES ('{ACCOUNT}', 1, 1);
 INSERT INTO open_items (account_id, kind, entry_id, amount, dated, reason, opened_at)
 SELECT '{ACCOUNT}', 'awaiting_statement', max(id), 10, '2025-11-18', 'not_stated', '2025-11-18Z' FROM bank_entries;
 INSERT INTO match_suggestions (suggestion_id, account_id, pass, entry_id) VALUES (1, '{ACCOUNT}', 'amount_date', 1);
-INSERT INTO match_requests (account_id, entry_ids, movement_ids, difference, state, requested_by, reason, requested_at)
+INSERT INTO match_requests (account_id, entry_ids, movement_ids, difference, state, requested_by, reason,
+    requested_at)
 VALUES ('{ACCOUNT}', '{{1}}', '{{1}}', -1, 'PENDING', 'ann', 'r', '2025-11-18Z');
-INSERT INTO match_events (match_id, account_id, happening, pass, entry_ids, movement_ids, difference, alternatives, actor,
-    reason, at)
+INSERT INTO match_events (match_id, account_id, happening, pass, entry_ids, movement_ids, difference, alternatives,
+    actor, reason, at)
 VALUES (1, '{ACCOUNT}', 'made', 'manual', '{{1}}', '{{1}}', 0, '[]', 'ann', 'r', '2025-11-18Z');
 """,
     10: "SELECT 1;",

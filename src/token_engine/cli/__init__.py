@@ -11,6 +11,7 @@ from token_engine.cli import (
     discrepancies,
     fundings,
     ingest,
+    matches,
     messages,
     payouts,
     policy,
@@ -37,6 +38,8 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(discrepancies.app, name="discrepancies")
 app.add_typer(fundings.app, name="fundings")
 app.add_typer(receipts.app, name="receipts")
+app.add_typer(matches.app, name="matches")
+app.command("open-items")(matches.open_items)
 app.add_typer(payouts.app, name="payouts")
 app.add_typer(statement.app, name="statement")
 app.add_typer(calendar.app, name="calendar")

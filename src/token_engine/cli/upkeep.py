@@ -8,7 +8,7 @@ import typer
 
 from token_engine.cli.options import DATA, Data, DatabaseUrl, database_of
 from token_engine.cli.session import unreachable_is_exit_2, with_database
-from token_engine.storage import accounts, calendars, ledger, payouts, receipts
+from token_engine.storage import accounts, calendars, ledger, matches, payouts, receipts
 from token_engine.storage import migrate as steps
 from token_engine.storage.database import Database
 
@@ -26,8 +26,8 @@ def migrate(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
 
 def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
     """Recompute every position from its entries, every ledger balance from its movements, and what is reserved from
-    the payouts under way; hold every mint against the bank's entry that it was for, and what is said of missing
-    statements against the statements. Exits 1 if anything differs.
+    the payouts under way; hold every mint against the bank's entry that it was for, both sides of every match against
+    each other, and what is said of missing statements against the statements. Exits 1 if anything differs.
     """
 
     async def work(database: Database) -> list[str]:
@@ -39,6 +39,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
             unbooked = await receipts.mints_without_meeting(tx)
             reserved = await payouts.drift(tx)
             waiting = await calendars.drift(tx)
+            unequal = await matches.unequal(tx)
         return [
             *(f"{_of(row)}: stored {row['stored']}, its entries make {row['folded']}" for row in positions),
             *(f"{_of(row)}: ledger balance {row['stored']}, its movements make {row['folded']}" for row in balances),
@@ -51,6 +52,11 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
             *(f"{_of(m)}: movement {m['id']} mints {m['amount']} against no entry of the bank" for m in unbooked),
             *(f"{_of(row)}: reserved {row['stored']}, its payouts hold {row['folded']}" for row in reserved),
             *(f"{_of(row)}: statement missing since {row['stored']}, not {row['folded']}" for row in waiting),
+            *(
+                f"{_of(row)}: match {row['match_id']} pairs entries of {row['entries']} "
+                f"with movements of {row['movements']}"
+                for row in unequal
+            ),
         ]
 
     wrong = with_database(database_of(database_url, data), work)
@@ -63,6 +69,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
     typer.echo("Every mint is of a booked credit, and of its amount.")
     typer.echo("What is reserved is what payouts hold.")
     typer.echo("What is said to be missing of statements is missing.")
+    typer.echo("Every match is of equal sums, or forced by two people.")
 
 
 def _of(row: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ releases it first, in the same transaction, and then posts the settlement.
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -97,6 +98,24 @@ LEGS: Final[dict[Kind, tuple[Legs, ...]]] = {
 """Every way that a kind may post; the holders that a movement names tell which it is."""
 
 
+class References(msgspec.Struct, frozen=True, kw_only=True):
+    """What a movement answers for at the bank, in the words that the bank's line will carry, as far as whoever posts it
+    knows: matching goes by it (DESIGN 3.4). `batch_reference` is shared by all that are booked in one sum.
+    """
+
+    end_to_end_id: str | None = None
+    uetr: str | None = None
+    bank_reference: str | None = None
+    instruction_id: str | None = None
+    creditor_reference: str | None = None
+    batch_reference: str | None = None
+    counterparty: str | None = None
+    value_date: date | None = None
+
+
+NO_REFERENCES: Final = References()
+
+
 class Movement(msgspec.Struct, frozen=True, kw_only=True):
     """A movement to post. `amount` is positive, in major units of the account's currency.
 
@@ -113,6 +132,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     cause: str | None = None
     reverses: int | None = None
     key: str | None = None
+    references: References = NO_REFERENCES
 
 
 def legs_of(movement: Movement) -> Legs:

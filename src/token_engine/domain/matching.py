@@ -7,8 +7,9 @@ storage/matching.sql; what it must not do is said here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -83,6 +84,10 @@ KEYS: Final[tuple[tuple[Pass, str], ...]] = (
 SUMS: Final[tuple[str, ...]] = ("batch_reference", "end_to_end_id", "bank_reference")
 """References inside which one item of a side may answer for several of the other."""
 
+_FIELDS: Final = (
+    *dict.fromkeys(key for _, key in KEYS), "batch_reference", "counterparty", "value_date",
+)  # fmt: skip
+
 CHOOSABLE: Final = tuple(p for p in Pass if p not in (Pass.MET, Pass.MANUAL, Pass.FORCED))
 """Passes that a policy can leave out. What Tier 1 posted for an entry is a fact and no choice."""
 
@@ -109,3 +114,26 @@ def unusable(policy: MatchingPolicy) -> Refusal | None:
     if len(set(policy.passes)) != len(policy.passes):
         return Refusal("invalid_policy", "passes: one is named twice", "passes")
     return None
+
+
+def agreed(entries: Sequence[Mapping[str, Any]], movements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields that say the same on every item of both sides, with what they say: the evidence of a match.
+
+    A transaction id of the bank is an instruction id of the ledger; a counterparty is its letters and digits.
+    """
+    found: dict[str, Any] = {}
+    for field in _FIELDS:
+        theirs = {_compared(field, e.get(field)) for e in entries}
+        ours = {_compared(field, m.get("instruction_id" if field == "transaction_id" else field)) for m in movements}
+        if len(theirs) == 1 and theirs == ours and None not in theirs:
+            found[field] = entries[0][field]
+    return found
+
+
+def _compared(field: str, value: Any) -> Any:
+    if value is None or field == "value_date":
+        return value
+    word = str(value)
+    if field == "counterparty":
+        return "".join(c for c in word if c.isalnum()).upper() or None
+    return word.lower() if field == "uetr" else word

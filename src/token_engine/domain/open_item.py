@@ -1,4 +1,4 @@
-"""Why nothing answers for a line or a movement, as far as its own facts tell (DESIGN 3.4): a suggestion for a person."""
+"""Why nothing answers for a line or a movement, as far as its facts tell (DESIGN 3.4): a suggestion for a person."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec.structs import astuple
 from psycopg import AsyncCursor
 from psycopg.rows import dict_row
 
@@ -97,10 +98,10 @@ async def _post(
 ) -> AsyncCursor[Any]:
     rows = [
         (account, m.kind, m.amount, legs.leaves, legs.enters, m.from_holder, m.to_holder, m.reason, m.actor, m.cause,
-         m.reverses, m.key, at, number)
+         m.reverses, m.key, at, number, *astuple(m.references))
         for account, m, legs, number in movements
     ]  # fmt: skip
-    return await tx.execute(_sql.post, [Column(values) for values in _columns(rows, 14)])
+    return await tx.execute(_sql.post, [Column(values) for values in _columns(rows, 22)])
 
 
 async def of_keys(tx: Transaction, keys: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], Posted]:

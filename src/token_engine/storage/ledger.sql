@@ -17,15 +17,19 @@ JOIN ledger_holders h ON h.account_id = k.account_id AND h.holder = k.holder
 -- name: post
 -- A movement is its two legs, and moves the balances. An id that a failed transaction drew is a gap.
 INSERT INTO ledger_movements (id, account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause,
-    reverses, idempotency_key, at)
+    reverses, idempotency_key, at, end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference,
+    batch_reference, counterparty, value_date)
 OVERRIDING SYSTEM VALUE
 SELECT coalesce(number, nextval('ledger_movements_id_seq')), account_id, kind, amount, leaves, enters, from_holder,
-    to_holder, reason, actor, cause, reverses, idempotency_key, at
+    to_holder, reason, actor, cause, reverses, idempotency_key, at, end_to_end_id, uetr, bank_reference,
+    instruction_id, creditor_reference, batch_reference, counterparty, value_date
 FROM unnest(%s::uuid[], %s::varchar[], %s::numeric[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[],
-    %s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[], %s::timestamptz[], %s::bigint[])
+    %s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[], %s::timestamptz[], %s::bigint[],
+    %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::date[])
     WITH ORDINALITY
     AS k (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause, reverses,
-        idempotency_key, at, number, place)
+        idempotency_key, at, number, end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference,
+        batch_reference, counterparty, value_date, place)
 ORDER BY place
 RETURNING id
 
@@ -36,14 +40,16 @@ JOIN ledger_movements m ON m.account_id = k.account_id AND m.idempotency_key = k
 
 -- name: originals
 SELECT m.id, m.account_id, m.kind, m.amount, m.from_holder, m.to_holder, m.reason, m.actor, m.cause, r.id,
-    e.movement_id IS NOT NULL
+    e.movement_id IS NOT NULL OR f.movement_id IS NOT NULL
 FROM ledger_movements m LEFT JOIN ledger_movements r ON r.reverses = m.id
 LEFT JOIN entry_meetings e ON e.movement_id = m.id
+LEFT JOIN matches f ON f.movement_id = m.id
 WHERE m.id = ANY (%s::bigint[])
 
 -- name: movements
 SELECT m.id, m.account_id, a.account_number, a.currency, m.kind, m.amount, m.from_holder, m.to_holder, m.reason,
-    m.actor, m.cause, m.reverses, r.id AS reversed_by, m.idempotency_key, m.at
+    m.actor, m.cause, m.reverses, r.id AS reversed_by, m.idempotency_key, m.at, m.end_to_end_id, m.uetr,
+    m.bank_reference, m.instruction_id, m.creditor_reference, m.batch_reference, m.counterparty, m.value_date
 FROM ledger_movements m JOIN emi_accounts a ON a.id = m.account_id
 LEFT JOIN ledger_movements r ON r.reverses = m.id
 WHERE m.account_id = %(account_id)s AND (%(before)s::bigint IS NULL OR m.id < %(before)s::bigint)

@@ -19,6 +19,15 @@ from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("matching")
+_TEMPORARY: Final = frozenset(
+    {
+        "one_to_one", "claim", "by_details", "kin", "forget_claimed", "alike", "sums", "near", "amount_date",
+        "suggest_by_key", "suggest_by_amount",
+    }
+)  # fmt: skip
+"""Statements on temporary tables alone: no nested loops there, whatever the planner thinks of their sizes. What looks
+into tables that hold years may look up a row at a time.
+"""
 
 _TABLES: Final = (
     "accounts", "reversed", "unstated", "open", "found", "details", "kin", "near", "recent", "residue",
@@ -69,7 +78,8 @@ class _Run:
 
     def __init__(self, tx: Transaction, statement_ids: Sequence[int], now: datetime) -> None:
         self._tx = tx
-        self._common = {"statements": list(statement_ids), "now": now}
+        self._statements = list(statement_ids)
+        self._common = {"statements": self._statements, "now": now}
 
     async def gather(self) -> None:
         """Both sides into `matching_open`; what no statement lists into the open items."""
@@ -131,7 +141,7 @@ class _Run:
             await self._do(name)
         cursor = await self._tx.execute(_sql.counts, self._common)
         counted = {row[0]: Counts(row[1], row[2]) for row in await cursor.fetchall()}
-        return {number: counted.get(number, Counts(0, 0)) for number in self._common["statements"]}
+        return {number: counted.get(number, Counts(0, 0)) for number in self._statements}
 
     async def _found_in_kin(self, name: str, rule: Pass, key: str) -> None:
         if await self._do(name, key=key, **{"pass": rule}):
@@ -140,7 +150,11 @@ class _Run:
 
     async def _do(self, name: str, **more: Any) -> int:
         """Run a statement; how many rows it wrote."""
+        if name in _TEMPORARY:
+            await self._tx.execute(b"SET LOCAL enable_nestloop = off")
         cursor = await self._tx.connection.execute(getattr(_sql, name), self._common | more, prepare=False)
+        if name in _TEMPORARY:
+            await self._tx.execute(b"SET LOCAL enable_nestloop = on")
         return cursor.rowcount
 
     async def _analyze(self, table: str) -> None:

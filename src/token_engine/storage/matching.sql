@@ -30,14 +30,14 @@ WHERE m.kind = 'reversal'
 -- name: broken
 -- A ledger kept elsewhere may take back what was matched: what the bank booked waits for an answer again.
 WITH broken AS (
-    SELECT m.match_id, min(m.account_id::text)::uuid AS account_id, min(m.pass) AS pass,
+    SELECT m.match_id, m.account_id, min(m.pass) AS pass,
         min(m.statement_id) AS statement_id, min(r.by_movement) AS by_movement,
         array_remove(array_agg(m.entry_id ORDER BY m.entry_id), NULL) AS entry_ids,
         array_remove(array_agg(m.movement_id ORDER BY m.movement_id), NULL) AS movement_ids
     FROM matches m LEFT JOIN matching_reversed r ON r.movement_id = m.movement_id
     WHERE m.match_id IN (
         SELECT f.match_id FROM matching_reversed r JOIN matches f ON f.movement_id = r.movement_id)
-    GROUP BY m.match_id
+    GROUP BY m.match_id, m.account_id
 ), told AS (
     INSERT INTO match_events (match_id, account_id, happening, pass, entry_ids, movement_ids, difference, statement_id,
         alternatives, actor, reason, at)
@@ -129,7 +129,7 @@ WHERE NOT EXISTS (SELECT FROM open_items i WHERE i.entry_id = d.entry_id AND i.c
 -- Both sides: what these statements list, what the ledger moved since the last run, and what waits from before.
 CREATE TEMP TABLE matching_open ON COMMIT DROP AS
 SELECT l.entry_id AS item, l.entry_id, NULL::bigint AS movement_id, l.account_id, l.statement_id, l.line, l.amount,
-    coalesce(l.value_date, l.booking_date, s.statement_date) AS day, l.uetr, l.end_to_end_id,
+    coalesce(l.value_date, l.booking_date, s.statement_date) AS day, lower(l.uetr) AS uetr, l.end_to_end_id,
     l.servicer_reference AS bank_reference, l.instruction_id, l.transaction_id, l.creditor_reference,
     l.batch_reference, l.counterparty, i.id AS waiting, coalesce(i.for_people, false) AS for_people
 FROM statement_lines l JOIN statements s ON s.id = l.statement_id
@@ -138,7 +138,7 @@ WHERE l.statement_id = ANY (%(statements)s::bigint[]) AND l.status = 'BOOK' AND 
     AND NOT EXISTS (SELECT FROM matches m WHERE m.entry_id = l.entry_id)
 UNION ALL
 SELECT i.entry_id, i.entry_id, NULL, i.account_id, i.statement_id, i.line, l.amount,
-    coalesce(l.value_date, l.booking_date, i.dated), l.uetr, l.end_to_end_id, l.servicer_reference, l.instruction_id,
+    coalesce(l.value_date, l.booking_date, i.dated), lower(l.uetr), l.end_to_end_id, l.servicer_reference, l.instruction_id,
     l.transaction_id, l.creditor_reference, l.batch_reference, l.counterparty, i.id, i.for_people
 FROM matching_accounts a JOIN open_items i ON i.account_id = a.account_id
 JOIN statement_lines l ON l.statement_id = i.statement_id AND l.line = i.line
@@ -147,7 +147,7 @@ WHERE i.closed_at IS NULL AND i.kind = 'unmatched' AND NOT EXISTS (
 UNION ALL
 SELECT -m.id, NULL, m.id, m.account_id, NULL, NULL,
     CASE WHEN m.leaves IN ('issued', 'own_funds') THEN m.amount ELSE -m.amount END,
-    coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date), m.uetr, m.end_to_end_id,
+    coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date), lower(m.uetr), m.end_to_end_id,
     coalesce(m.bank_reference, CASE WHEN m.kind = 'replenishment' THEN m.cause END), m.instruction_id,
     m.instruction_id, m.creditor_reference, m.batch_reference, m.counterparty, NULL, false
 FROM matching_accounts a JOIN ledger_movements m ON m.account_id = a.account_id
@@ -157,7 +157,7 @@ WHERE m.kind IN ('mint', 'burn', 'emergency_burn', 'payout_settlement', 'repleni
     AND NOT EXISTS (SELECT FROM matches f WHERE f.movement_id = m.id)
 UNION ALL
 SELECT -m.id, NULL, m.id, m.account_id, NULL, NULL, i.amount,
-    coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date), m.uetr, m.end_to_end_id,
+    coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date), lower(m.uetr), m.end_to_end_id,
     coalesce(m.bank_reference, CASE WHEN m.kind = 'replenishment' THEN m.cause END), m.instruction_id,
     m.instruction_id, m.creditor_reference, m.batch_reference, m.counterparty, i.id, i.for_people
 FROM matching_accounts a JOIN open_items i ON i.account_id = a.account_id
@@ -228,26 +228,30 @@ WHERE o.item = f.item
 -- The single payments of the lines that are still open.
 CREATE TEMP TABLE matching_details ON COMMIT DROP AS
 SELECT o.account_id, o.entry_id, o.statement_id, o.amount AS line_amount, o.for_people, d.detail, d.amount,
-    d.uetr, d.end_to_end_id, d.instruction_id, d.transaction_id, d.creditor_reference
+    lower(d.uetr) AS uetr, d.end_to_end_id, d.instruction_id, d.transaction_id, d.creditor_reference
 FROM matching_open o JOIN statement_line_details d ON d.statement_id = o.statement_id AND d.line = o.line
 WHERE o.account_id IN (SELECT a.account_id FROM matching_accounts a WHERE 'details' = ANY (a.passes))
 
 -- name: by_details
 -- A detail and a movement that one key and their amount name; several alike only within one line, where it makes no
 -- difference which is which. Then the line, if every detail has its movement and they sum to it.
-WITH named AS (
-    SELECT d.account_id, k.key_name, k.key, d.amount, d.entry_id, d.detail, NULL::bigint AS movement_id
+WITH of_details AS MATERIALIZED (
+    SELECT d.account_id, k.key_name, k.key, d.amount, d.entry_id, d.detail
     FROM matching_details d CROSS JOIN LATERAL (VALUES
         ('uetr', d.uetr), ('end_to_end_id', d.end_to_end_id), ('instruction_id', d.instruction_id),
         ('instruction_id', nullif(d.transaction_id, d.instruction_id)), ('creditor_reference', d.creditor_reference)
     ) AS k (key_name, key) WHERE k.key IS NOT NULL AND d.amount IS NOT NULL
+), asked AS MATERIALIZED (
+    SELECT DISTINCT account_id, key_name, key, amount FROM of_details
+), named AS (
+    SELECT account_id, key_name, key, amount, entry_id, detail, NULL::bigint AS movement_id FROM of_details
     UNION ALL
     SELECT o.account_id, k.key_name, k.key, o.amount, NULL, NULL, o.movement_id
     FROM matching_open o CROSS JOIN LATERAL (VALUES
         ('uetr', o.uetr), ('end_to_end_id', o.end_to_end_id), ('instruction_id', o.instruction_id),
         ('creditor_reference', o.creditor_reference)) AS k (key_name, key)
-    WHERE o.movement_id IS NOT NULL AND k.key IS NOT NULL AND NOT o.for_people
-        AND EXISTS (SELECT FROM matching_details d WHERE d.account_id = o.account_id)
+    WHERE o.movement_id IS NOT NULL AND NOT o.for_people
+        AND (o.account_id, k.key_name, k.key, o.amount) IN (SELECT account_id, key_name, key, amount FROM asked)
 ), ranked AS (
     SELECT n.*, row_number() OVER (
             PARTITION BY account_id, key_name, key, amount, entry_id IS NULL ORDER BY entry_id, detail, movement_id) AS place,
@@ -255,19 +259,18 @@ WITH named AS (
         max(entry_id) OVER w AS last_line
     FROM named n WINDOW w AS (PARTITION BY account_id, key_name, key, amount)
 ), pairs AS (
-    SELECT DISTINCT d.entry_id, d.detail, m.movement_id
-    FROM ranked d JOIN ranked m USING (account_id, key_name, key, amount, place)
-    WHERE d.entry_id IS NOT NULL AND m.movement_id IS NOT NULL AND d.details = d.movements AND d.first_line = d.last_line
+    SELECT DISTINCT max(entry_id) AS entry_id, max(detail) AS detail, max(movement_id) AS movement_id
+    FROM ranked WHERE details = movements AND first_line = last_line
+    GROUP BY account_id, key_name, key, amount, place
 ), sure AS (
     SELECT entry_id, detail, movement_id FROM (
         SELECT p.*, count(*) OVER (PARTITION BY entry_id, detail) AS movements,
             count(*) OVER (PARTITION BY movement_id) AS details FROM pairs p) p
     WHERE movements = 1 AND details = 1
 ), lines AS (
-    SELECT d.entry_id, min(d.account_id::text)::uuid AS account_id, min(d.statement_id) AS statement_id,
-        nextval('match_numbers') AS match_id
+    SELECT d.entry_id, d.account_id, d.statement_id, nextval('match_numbers') AS match_id
     FROM matching_details d LEFT JOIN sure s ON s.entry_id = d.entry_id AND s.detail = d.detail
-    GROUP BY d.entry_id
+    GROUP BY d.entry_id, d.account_id, d.statement_id
     HAVING count(*) = count(s.movement_id) AND sum(d.amount) = min(d.line_amount) AND NOT bool_or(d.for_people)
 )
 INSERT INTO matching_found
@@ -324,8 +327,8 @@ WITH alike AS MATERIALIZED (
         AND k.amount = a.amount
 )
 INSERT INTO matching_found
-SELECT match_id, min(account_id::text)::uuid, max(entry_id), max(movement_id), %(pass)s, min(statement_id)
-FROM placed GROUP BY match_id, place
+SELECT match_id, account_id, max(entry_id), max(movement_id), %(pass)s, min(statement_id)
+FROM placed GROUP BY match_id, account_id, place
 
 -- name: sums
 -- One item of a side and several of the other, all of one reference, of exactly the same sum.
@@ -347,8 +350,8 @@ WITH sums AS MATERIALIZED (
     FROM sums s JOIN matching_kin k ON k.account_id = s.account_id AND k.key_name = %(key)s AND k.key = s.key
 )
 INSERT INTO matching_found
-SELECT match_id, min(account_id::text)::uuid, max(entry_id), max(movement_id), 'batch', min(statement_id)
-FROM placed GROUP BY match_id, place
+SELECT match_id, account_id, max(entry_id), max(movement_id), 'batch', min(statement_id)
+FROM placed GROUP BY match_id, account_id, place
 
 -- name: near
 -- What could be meant by its amount alone: how many of the other side lie within the window and may be of the same party,

@@ -77,6 +77,8 @@ RECEIPT_DEBITED: Final = "reconciliation.receipt.debited"
 CALENDAR_SET: Final = "reconciliation.statement.calendar_set"
 RELEASE_REQUESTED: Final = "reconciliation.statement.release_requested"
 RELEASE_APPROVED: Final = "reconciliation.statement.release_approved"
+MATCH: Final = "reconciliation.match"
+"""What announces what people do with matches, followed by made, unmatched, force_requested, forced, force_withdrawn."""
 
 PAYOUT: Final[dict[PayoutState, str]] = {
     state: f"reconciliation.payout.{state.lower()}" for state in PayoutState

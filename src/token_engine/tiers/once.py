@@ -21,6 +21,7 @@ _NOT_FOUND: Final = frozenset(
     {
         "unknown_account", "unknown_movement", "unknown_funding", "unknown_receipt", "unknown_debit", "unknown_payout",
         "unknown_calendar", "unknown_statement",
+        "unknown_entry", "unknown_match", "unknown_match_request",
     }
 )  # fmt: skip
 _CONFLICT: Final = frozenset(
@@ -30,7 +31,9 @@ _CONFLICT: Final = frozenset(
         "funding_exists", "funding_settled", "receipt_settled", "not_excess", "reference_taken",
         "breaker_suspended", "duplicate_end_to_end_id", "payout_not_rejected", "payout_sent", "payout_settled",
         "payout_cancelled", "payout_expired", "payout_returned", "not_quarantined", "release_pending",
-        "no_release_pending", "same_person",
+        "no_release_pending", "already_matched", "entry_not_booked",
+        "movement_not_matchable", "sums_differ", "sums_equal", "match_not_undone", "match_undone",
+        "match_request_settled", "same_person",
     }
 )  # fmt: skip
 """The request is sound, but not as things stand."""

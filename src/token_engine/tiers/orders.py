@@ -8,13 +8,25 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType, structs
 
-from token_engine.domain.ledger import LEGS, UNATTRIBUTED, Kind, LedgerAccount, Mode, Movement, reversal_of
+from token_engine.domain.ledger import (
+    LEGS,
+    NO_REFERENCES,
+    UNATTRIBUTED,
+    Kind,
+    LedgerAccount,
+    Mode,
+    Movement,
+    References,
+    reversal_of,
+)
 from token_engine.domain.money import parse_amount
 from token_engine.domain.person import check_actor
 from token_engine.domain.refusal import RefusedError
 from token_engine.domain.text import REASON_LENGTH, check_text
 from token_engine.iso20022.words import account_number
+from token_engine.iso20022.words import reference as usable
 from token_engine.storage import ledger
 from token_engine.storage.database import Transaction
 from token_engine.tiers.acceptance import as_account_id
@@ -41,11 +53,14 @@ class _Order(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Burn(_Order):
-    """Tokens that `holder` gives up cease to be. `emergency` names a burn that heals a shortfall."""
+    """Tokens that `holder` gives up cease to be. `emergency` names a burn that heals a shortfall. `references`: what
+    the bank's debit will carry, if one belongs to it.
+    """
 
     holder: str
     reason: str
     emergency: bool = False
+    references: References | UnsetType = UNSET
 
 
 class Transfer(_Order):
@@ -64,6 +79,7 @@ class Replenishment(_Order):
 
     reason: str
     reference: str | None = None
+    references: References | UnsetType = UNSET
 
 
 class Reversal(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +94,7 @@ class ExternalMovement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
 
     A holder who is not named is `unattributed`; an adjustment names who gets tokens or who loses them, so
     that it says which it does; `reverses` is our number of the movement that a reversal undoes, and tells its amount.
+    `references`: what the bank's line carries.
     """
 
     account_id: str
@@ -89,6 +106,7 @@ class ExternalMovement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
     to_holder: str | None = None
     reverses: int | None = None
     reason: str = "posted by the external ledger"
+    references: References | UnsetType = UNSET
 
 
 class ExternalMovements(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -106,7 +124,7 @@ async def burn(tx: Transaction, wanted: Burn, key: str, now: datetime) -> dict[s
     return await _post_one(
         tx, wanted, now, kind=Kind.EMERGENCY_BURN if wanted.emergency else Kind.BURN,
         from_holder=check_text(wanted.holder, "holder"), key=key,
-        reason=check_text(wanted.reason, "reason", REASON_LENGTH),
+        reason=check_text(wanted.reason, "reason", REASON_LENGTH), references=_references(wanted.references),
     )  # fmt: skip
 
 
@@ -123,7 +141,10 @@ async def replenish(tx: Transaction, wanted: Replenishment, key: str, now: datet
     """Keep that the issuer's own money backs tokens; the movement's view."""
     cause = None if wanted.reference is None else check_text(wanted.reference, "reference")
     reason = check_text(wanted.reason, "reason", REASON_LENGTH)
-    return await _post_one(tx, wanted, now, kind=Kind.REPLENISHMENT, reason=reason, cause=cause, key=key)
+    return await _post_one(
+        tx, wanted, now, kind=Kind.REPLENISHMENT, reason=reason, cause=cause, key=key,
+        references=_references(wanted.references),
+    )  # fmt: skip
 
 
 async def undo(tx: Transaction, number: int, wanted: Reversal, key: str, now: datetime) -> dict[str, Any]:
@@ -182,8 +203,23 @@ def _external(m: ExternalMovement, actor: str, account_id: UUID, originals: Mapp
         gets = gets or (UNATTRIBUTED if ways[0].enters is LedgerAccount.HOLDER else None)
     return Movement(
         kind=m.kind, amount=parse_amount(m.amount), from_holder=gives, to_holder=gets, reason=reason, actor=actor,
-        key=reference,
+        key=reference, references=_references(m.references),
     )  # fmt: skip
+
+
+def _references(said: References | UnsetType) -> References:
+    """What was said, checked. A word that stands for none (NOTPROVIDED) is none; a UETR's capitals count not."""
+    if said is UNSET:
+        return NO_REFERENCES
+    checked = {
+        name: check_text(value, f"references.{name}")
+        for name, value in structs.asdict(said).items()
+        if isinstance(value, str)
+    }
+    if "uetr" in checked:
+        checked["uetr"] = checked["uetr"].lower()
+    named = {name: value if name == "counterparty" else usable(value) for name, value in checked.items()}
+    return References(**named, value_date=said.value_date)
 
 
 async def find_account(tx: Transaction, name: str, currency: str | None = None) -> UUID:

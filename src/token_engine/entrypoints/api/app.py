@@ -20,6 +20,7 @@ from token_engine.entrypoints.api import (
     fundings,
     intake,
     ledger,
+    matches,
     payouts,
     questions,
     receipts,
@@ -88,6 +89,7 @@ def build(rooms: Rooms) -> FastAPI:
     receipts.add(app, rooms)
     payouts.add(app, rooms)
     statements.add(app, rooms)
+    matches.add(app, rooms)
     _evidence(app, rooms)
     _errors(app)
     return app
