@@ -151,8 +151,6 @@ class PlainEntries:
     def _entry(self, inner: str, *, plain: bool) -> Entry | None:
         if not plain and not _is_plain(inner.encode()):
             return None
-        if inner.count(f"<{self._prefix}TxDtls>") > 1:
-            return None
         texts = inner.replace(">", "<").split("<")
         shape = self._shape(texts[1::2])
         if shape is None:
@@ -173,7 +171,7 @@ class PlainEntries:
             return _shapes[key]
         except KeyError:
             pass
-        if self._new_shapes == _NEW_SHAPES:
+        if self._new_shapes == _NEW_SHAPES or tags.count(f"{self._prefix}TxDtls") > 1:
             return None
         self._new_shapes += 1
         if len(_shapes) >= _SHAPES:

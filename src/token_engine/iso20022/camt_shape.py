@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, NoReturn
+from operator import itemgetter
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -28,10 +29,11 @@ class NoShapeError(Exception):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """The places of an entry's texts. Those of `singles` are in the order of `SINGLES`."""
+    """The places of an entry's texts."""
 
     currency: str
-    singles: tuple[int, ...]
+    singles: itemgetter[Any]
+    """Of the fields with one text each, in the order that `camt_texts` has them."""
     transaction_code: tuple[tuple[int, ...], int]
     """Of the words of its domain, and of the bank's own."""
     detail_code: tuple[tuple[int, ...], int]
@@ -125,7 +127,7 @@ def _shape(ntry: _Node) -> Shape:
     booked, valued = ntry.only("BookgDt"), ntry.only("ValDt")
     return Shape(
         currency=amt.currency,
-        singles=(
+        singles=itemgetter(
             ntry.text("Amt"),
             ntry.text("CdtDbtInd"),
             ntry.text("RvslInd"),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from operator import itemgetter
 from typing import Final
 
 from token_engine.domain.entry import CreditDebit, Entry, EntryStatus
@@ -36,7 +35,7 @@ def entry_of(shape: Shape, texts: Sequence[str]) -> Entry:
         amount, side, reversal_word, status_word, booked, valued, entry_reference, servicer_reference,
         detail_reference, end_to_end_id, uetr, instruction_id, transaction_id, payment_information_id, batch_message_id,
         debtor, debtor_account, creditor, creditor_account,
-    ) = itemgetter(*shape.singles)(texts)  # fmt: skip
+    ) = shape.singles(texts)  # fmt: skip
     credit_debit = _SIDES.get(side)
     status = _STATUSES.get(status_word) if shape.has_status else EntryStatus.BOOK
     reversal = _YES_NO.get(reversal_word) if shape.has_reversal else False
@@ -62,7 +61,7 @@ def entry_of(shape: Shape, texts: Sequence[str]) -> Entry:
         creditor_reference=single_reference(texts[at] for at in shape.structured) if shape.structured else None,
         remittance=written(" ".join([texts[at] for at in shape.unstructured]), REMITTANCE_LENGTH),
         transaction_code=_code(texts, shape.transaction_code) or _code(texts, shape.detail_code),
-        batch_reference=short_reference(payment_information_id) or short_reference(batch_message_id),
+        batch_reference=_batch_reference(payment_information_id, batch_message_id),
     )
 
 
@@ -80,6 +79,12 @@ def _reference(text: str) -> str | None:
     if word is not None and len(word) > REFERENCE_LENGTH:
         raise NoShapeError
     return word
+
+
+def _batch_reference(payment_information_id: str, message_id: str) -> str | None:
+    if not (payment_information_id or message_id):
+        return None
+    return short_reference(payment_information_id) or short_reference(message_id)
 
 
 def _code(texts: Sequence[str], places: tuple[tuple[int, ...], int]) -> str | None:
