@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Final
 
@@ -22,38 +22,34 @@ def opening_of(heading: Heading, currency: str | None = None) -> StatedBalance |
     account's: balances in another one say nothing of it; where it is None, the heading's is taken. A balance that
     includes a credit line is none (DESIGN 3.2). Source: ISO 20022 ExternalBalanceType1Code.
     """
-    return _of(heading, OPENING, currency, min)
-
-
-def closing_of(heading: Heading, currency: str | None = None) -> StatedBalance | None:
-    """The booked balance after the last entry, of several days' the latest; otherwise as `opening_of`."""
-    return _of(heading, CLOSING, currency, max)
-
-
-def _of(
-    heading: Heading,
-    codes: Sequence[str],
-    currency: str | None,
-    outermost: Callable[[Iterable[date]], date],
-) -> StatedBalance | None:
-    wanted = currency or heading.currency
-    stated = [
-        b
-        for b in heading.balances
-        if not b.includes_credit_line and (wanted is None or b.currency in (wanted, UNSTATED))
-    ]
-    for code in codes:
-        ours = [b for b in stated if b.code == code]
-        # A statement's own balances, where it has them: those of its pages lie between.
-        ours = [b for b in ours if not b.interim] or ours
-        if ours:
-            return _agreed(ours, outermost)
+    stated = _booked_in(currency or heading.currency, heading.balances)
+    for code in OPENING:
+        if found := [b for b in stated if b.code == code]:
+            return _outermost(found, min)
     return None
 
 
-def _agreed(stated: list[StatedBalance], outermost: Callable[[Iterable[date]], date]) -> StatedBalance | None:
-    days = {b.as_of for b in stated if b.as_of is not None}
-    if len(stated) > 1 and all(b.as_of is not None for b in stated):
-        stated = [b for b in stated if b.as_of == outermost(days)]
-    told = {(b.signed, b.currency) for b in stated}
+def closing_of(heading: Heading, currency: str | None = None) -> StatedBalance | None:
+    """The booked balance after the last entry, of several days' the latest; otherwise as `opening_of`.
+
+    Where the only ones include a credit line, or are in another currency, it is one of those all the same: the
+    checks of the statement say so, and fail it.
+    """
+    stated = [b for b in heading.balances if b.code in CLOSING]
+    return _outermost(_booked_in(currency or heading.currency, stated) or stated, max)
+
+
+def _booked_in(currency: str | None, stated: Iterable[StatedBalance]) -> list[StatedBalance]:
+    return [
+        b for b in stated if not b.includes_credit_line and (currency is None or b.currency in (currency, UNSTATED))
+    ]
+
+
+def _outermost(stated: list[StatedBalance], choose: Callable[[Iterable[date]], date]) -> StatedBalance | None:
+    # A statement's own balances, where it has them: those of its pages lie between.
+    stated = [b for b in stated if not b.interim] or stated
+    days = [b.as_of for b in stated if b.as_of is not None]
+    if len(stated) > 1 and len(days) == len(stated):
+        stated = [b for b in stated if b.as_of == choose(days)]
+    told = {(b.signed, b.currency, b.includes_credit_line) for b in stated}
     return stated[0] if len(told) == 1 else None
