@@ -366,6 +366,48 @@ def test_pages_and_sequence_numbers() -> None:
     assert (got.page_number, got.last_page) == (1, True)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_statements_of_two_currencies_and_their_pages_in_one_message(version: str) -> None:
+    def page(number: int, last: str, opening: str, closing: str, currency: str) -> str:
+        account = f"<Acct><Id><IBAN>AE070331234567890123456</IBAN></Id><Ccy>{currency}</Ccy></Acct>"
+        balances = "".join(
+            f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry>{subtype}</Tp>"
+            f'<Amt Ccy="{currency}">{amount}</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2025-11-18</Dt></Dt></Bal>'
+            for code, amount, subtype in (
+                ("OPBD", opening, "<SubTp><Cd>INTM</Cd></SubTp>" if number > 1 else ""),
+                ("CLBD", closing, "<SubTp><Cd>INTM</Cd></SubTp>" if last == "false" else ""),
+            )
+        )
+        return (
+            f"<Stmt><Id>S-{currency}</Id><StmtPgntn><PgNb>{number}</PgNb><LastPgInd>{last}</LastPgInd></StmtPgntn>"
+            "<ElctrncSeqNb>321</ElctrncSeqNb><LglSeqNb>7</LglSeqNb>"
+            "<FrToDt><FrDtTm>2025-11-18T00:00:00+04:00</FrDtTm><ToDtTm>2025-11-18T23:59:59+04:00</ToDtTm></FrToDt>"
+            f"{account}{balances}{ENTRY.replace('AED', currency)}</Stmt>"
+        )
+
+    pages = page(1, "false", "1", "2", "USD") + page(2, "true", "2", "3", "USD") + page(1, "true", "5", "6", "EUR")
+    got = read_message(camt(ENTRY, kind="camt.053", version=version, between=pages).encode())
+    assert isinstance(got, tuple), got
+    first, *headings = (notification.heading for notification in got)
+    assert first.currency == "AED"
+    assert [(h.notification_id, h.page_number, h.last_page) for h in headings] == [
+        ("S-USD", 1, False),
+        ("S-USD", 2, True),
+        ("S-EUR", 1, True),
+    ]
+    assert [[b.interim for b in h.balances] for h in headings] == [[False, True], [True, False], [False, False]]
+    assert {(h.sequence_number, h.from_date, h.to_date) for h in headings} == {
+        ("321", date(2025, 11, 18), date(2025, 11, 18))
+    }
+    assert [n.entries[0].currency for n in got] == ["AED", "USD", "USD", "EUR"]
+
+
+def test_a_period_that_cannot_be_read_is_none() -> None:
+    period = "<FrToDt><FrDt>2025-11-17</FrDt><ToDt>today</ToDt></FrToDt>"
+    told = read_heading(camt(kind="camt.053", head=period + ACCOUNT))
+    assert (told.from_date, told.to_date) == (date(2025, 11, 17), None)
+
+
 def test_a_control_sum_may_have_a_sign() -> None:
     head = ACCOUNT + "<TxsSummry><TtlNtries><Sum>-131.2</Sum></TtlNtries></TxsSummry>"
     assert read_heading(camt(ENTRY, head=head)).stated_sum == Decimal("-131.2")

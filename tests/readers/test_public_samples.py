@@ -83,6 +83,24 @@ OTHER_INVARIANT = _DERIVED_REPORTS | {
     "moov-io__iso20022/test/testdata/"
     "200519_camt.052_P_CH2909000000250094239_1110092686_0_2019042416072347.xml": _INTERIM,
 }
+_FOREIGN = (
+    "a parser's unit test: the closing balance of an account in euros is stated in kronor, and the other balances in "
+    "francs and yen. The checker compares the bare figures, which have no difference to speak of"
+)
+OTHER_INVARIANT |= {
+    f"genkgo__camt/{path}": _FOREIGN
+    for path in (
+        "@money_old/test/Unit/Camt053/Stubs/camt053.v2.minimal.xml",
+        "@money_old/test/Unit/Camt053/Stubs/camt053.v3.xml",
+        "@money_old/test/Unit/Camt053/Stubs/camt053.v4.xml",
+        "test/data/camt053.v2.minimal.ultimate.xml",
+        "test/data/camt053.v2.minimal.xml",
+        "test/data/camt053.v2.with-party-ids.xml",
+        "test/data/camt053.v3.xml",
+        "test/data/camt053.v4.xml",
+        "test/data/camt053.v8.xml",
+    )
+}
 # Where the checker says "only if future-valued entries are left out" the figures do not add up as stated.
 _FAILING = ("fails", "holds-only-if future-valued entries left out")
 

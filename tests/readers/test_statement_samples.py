@@ -11,10 +11,11 @@ import pytest
 from readers.test_public_samples import EXPECTED, REFUSED, ROWS
 from token_engine.domain.account import Account
 from token_engine.domain.breaker import Breaker
-from token_engine.domain.checks import CLOSING, OPENING, Tally
+from token_engine.domain.checks import Tally
 from token_engine.domain.notification import Notification, StatedBalance
 from token_engine.domain.pages import Complete, arrange
 from token_engine.domain.statement import Check, Outcome, Statement
+from token_engine.domain.statement_balances import CLOSING, OPENING
 from token_engine.domain.statement_checks import check
 from token_engine.iso20022.reader import read_message
 

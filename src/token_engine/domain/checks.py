@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
 
 import msgspec
 
 from token_engine.domain.entry import Entry, signed_amount
 from token_engine.domain.money import EXACT
-from token_engine.domain.notification import Heading, StatedBalance
+from token_engine.domain.notification import Heading
+from token_engine.domain.statement_balances import closing_of, opening_of
 
 
 class Outcome(StrEnum):
@@ -53,11 +53,6 @@ class Tally:
             self.booked_sum = EXACT.add(self.booked_sum, signed_amount(entry))
 
 
-OPENING: Final = ("OPBD", "PRCD")
-"""Opening booked, or the previous closing booked, which says the same."""
-CLOSING: Final = ("CLBD",)
-
-
 def checks(heading: Heading, tally: Tally) -> tuple[Check, ...]:
     """Every check there is, always in the same order. Pure.
 
@@ -72,19 +67,11 @@ def checks(heading: Heading, tally: Tally) -> tuple[Check, ...]:
 
 
 def _opening_plus_booked(heading: Heading, tally: Tally) -> Check:
-    opening, closing = _only(heading, OPENING), _only(heading, CLOSING)
-    expected = None if opening is None or closing is None else closing.signed
-    actual = Decimal(0) if opening is None else EXACT.add(opening.signed, tally.booked_sum)
-    return _compare("opening_plus_booked_equals_closing", expected, actual)
-
-
-def _only(heading: Heading, codes: tuple[str, ...]) -> StatedBalance | None:
-    """The balance of the first of these codes that the heading has; None where it has none, or several."""
-    for code in codes:
-        found = [balance for balance in heading.balances if balance.code == code]
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
+    opening, closing = opening_of(heading), closing_of(heading)
+    name = "opening_plus_booked_equals_closing"
+    if opening is None or closing is None or opening.currency != closing.currency:
+        return _compare(name, None, Decimal(0))
+    return _compare(name, closing.signed, EXACT.add(opening.signed, tally.booked_sum))
 
 
 def _compare(name: str, stated: Decimal | int | None, actual: Decimal) -> Check:

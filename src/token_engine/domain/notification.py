@@ -65,6 +65,9 @@ class Heading(msgspec.Struct, frozen=True, kw_only=True):
     """`Acct/Ccy`; None where the message leaves it to the entries. An MT has one, that of its balances."""
     servicer_bic: str | None = None
     created_at: datetime | None = None
+    from_date: date | None = None
+    """`FrToDt`: the first and the last day that a report or statement is about, as the bank wrote them."""
+    to_date: date | None = None
     sequence_number: str | None = None
     copy: bool = False
     """`CpyDplctInd` or `DplctInd`: a copy or duplicate of what was or will be sent; it never adds."""

@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
-from token_engine.domain.checks import CLOSING, OPENING
 from token_engine.domain.money import EXACT, in_currency, sum_exactly
 from token_engine.domain.notification import Heading, StatedBalance
 from token_engine.domain.statement import Check, Outcome, Statement, identity
+from token_engine.domain.statement_balances import CLOSING, OPENING
 
 PAGES_JOIN: Final = "pages_join"
 _INTERIM: Final = "ITBD"

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
-from token_engine.domain.checks import CLOSING
 from token_engine.domain.notification import Heading
+from token_engine.domain.statement_balances import CLOSING
 
 
 class Outcome(StrEnum):

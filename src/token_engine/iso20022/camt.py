@@ -18,6 +18,7 @@ from token_engine.domain.notification import Heading, MessageKind
 from token_engine.domain.refusal import RefusedError
 from token_engine.iso20022.camt_entry import EntryDraft
 from token_engine.iso20022.camt_heading import GroupHeader, group_header, heading
+from token_engine.iso20022.camt_plain import PlainEntries
 from token_engine.iso20022.sniff import name_of_xml, refuse_doctype
 from token_engine.iso20022.utf8 import Utf8Stream
 from token_engine.iso20022.xml import FaultError, local
@@ -50,12 +51,13 @@ def sections(stream: Utf8Stream) -> Iterator[Heading | Entry]:
     naming the place; what was yielded before it is then void, for a message is read whole or not at all.
     """
     refuse_doctype(stream.opening)
-    walk = _Walk(stream)
+    plain = PlainEntries(stream)
+    walk = _Walk(plain)
     try:
         # The encoding is given, so that the declaration cannot say otherwise; the stream is bytes, so
         # that the parser never sees a path or an address.
         parser = etree.iterparse(
-            stream,
+            plain,
             events=("end",),
             tag=_WATCHED,
             encoding="utf-8",
@@ -89,10 +91,10 @@ class _Walk:
     tree, and be incomplete. So only the element and what precedes it is ever read or dropped.
     """
 
-    def __init__(self, stream: Utf8Stream) -> None:
+    def __init__(self, plain: PlainEntries) -> None:
         self.place = ""
         self.messages = 0
-        self._stream = stream
+        self._plain = plain
         self._message: Element | None = None
         self._group: GroupHeader | None = None
         self._section: Element | None = None
@@ -106,11 +108,16 @@ class _Walk:
         name = local(element.tag)
         if name == "Ntry":
             section = element.getparent()
+            told = self._plain.told(element)
             if section is not None and (section is self._section or _is_section(section)):
                 yield from self._open(section)
-                self._draft.read(element)
-                yield self._draft.entry(element)
-                self._begin_entry()
+                if told is None:
+                    self._draft.read(element)
+                    yield self._draft.entry(element)
+                    self._begin_entry()
+                else:
+                    yield from told
+                    self._begin_entry(after=len(told))
                 self._free(element)
         elif name in ("NtryDtls", "Btch", "TxDtls"):
             details = element if name == "NtryDtls" else _parent(element, "NtryDtls")
@@ -164,15 +171,15 @@ class _Walk:
         yield heading(section, kind, self._group)
         self._begin_entry()
 
-    def _begin_entry(self) -> None:
-        self._entries += 1
+    def _begin_entry(self, after: int = 1) -> None:
+        self._entries += after
         self._draft = EntryDraft()
         self.place = f"{self._section_place}/Ntry[{self._entries}]"
 
     def _free(self, element: Element) -> None:
         element.clear(keep_tail=True)  # type: ignore[call-arg]  # unknown to the stubs
         _drop_before(element)
-        self._stream.freed()
+        self._plain.freed()
 
 
 def _parent(element: Element | None, name: str) -> Element | None:

@@ -91,7 +91,7 @@ class DetailDraft:
         for child in tx_dtls:
             match local(child.tag):
                 case "Refs":
-                    references = {local(ref.tag): _short(ref) for ref in named(child, *_REFERENCES)}
+                    references = {local(ref.tag): short_reference(_said(ref)) for ref in named(child, *_REFERENCES)}
                 case "Amt":
                     own = _amount(child)
                 case "AmtDtls":
@@ -156,14 +156,15 @@ def batch_reference(btch: Element) -> str | None:
     """`Btch`: the payment information's id, which names what was booked, else that of the message it came in."""
     for name in ("PmtInfId", "MsgId"):
         leaf = find(btch, name)
-        if leaf is not None and (word := _short(leaf)):
+        if word := short_reference(_said(leaf)):
             return word
     return None
 
 
 # What these say decides nothing about money: words as they are, cut or left out where they are too long, never refused.
-def _short(ref: Element) -> str | None:
-    word = reference(" ".join(_said(ref).split()))
+def short_reference(text: str) -> str | None:
+    """A reference; none where it identifies nothing, or is too long for one."""
+    word = reference(" ".join(text.split()))
     return word if word is not None and len(word) <= REFERENCE_LENGTH else None
 
 
@@ -208,9 +209,15 @@ def _account(account: Element) -> str | None:
     for identification in named(account, "Id"):
         for child in identification:
             leaf = child if local(child.tag) in ("IBAN", "BBAN", "UPIC") else find(child, "Id")
-            if number := account_number(_said(leaf)):
-                return number if len(number) <= ACCOUNT_NUMBER_LENGTH else None
+            if account_number(_said(leaf)):
+                return party_account(_said(leaf))
     return None
+
+
+def party_account(text: str) -> str | None:
+    """An account number, or None where there is none, or it is too long for one."""
+    number = account_number(text)
+    return number if 0 < len(number) <= ACCOUNT_NUMBER_LENGTH else None
 
 
 def _said(leaf: Element | None) -> str:

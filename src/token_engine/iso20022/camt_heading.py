@@ -90,6 +90,8 @@ def heading(section: Element, kind: MessageKind, group: GroupHeader) -> Heading:
         currency=_currency(said),
         servicer_bic=_bounded(said, REFERENCE_LENGTH, "Acct", "Svcr", "FinInstnId", "BICFI|BIC") or None,
         created_at=_created_at(said) or group.created_at,
+        from_date=_period(said, "FrDtTm|FrDt"),
+        to_date=_period(said, "ToDtTm|ToDt"),
         sequence_number=_bounded(said, REFERENCE_LENGTH, "ElctrncSeqNb")
         or _bounded(said, REFERENCE_LENGTH, "LglSeqNb")
         or None,
@@ -143,6 +145,14 @@ def _created_at(said: Said) -> datetime | None:
     """`CreDtTm`, or None where a bank writes no readable one: it decides nothing about money."""
     try:
         return moment(text_at(said, "CreDtTm"))
+    except ValueError:
+        return None
+
+
+def _period(said: Said, name: str) -> date | None:
+    """A day of `FrToDt`, or None where a bank writes no readable one: entries and balances have dates of their own."""
+    try:
+        return calendar_date(text_at(said, "FrToDt", name))
     except ValueError:
         return None
 

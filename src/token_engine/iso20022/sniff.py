@@ -117,14 +117,20 @@ def name_of_xml(opening: str) -> str:
 _BEFORE_ROOT: Final = re.compile(r"\s+|<\?.*?\?>|<!--.*?-->", re.DOTALL)
 
 
+def end_of_prolog(opening: str) -> int:
+    """Where the root element of an XML text begins, or a document type, or what is neither."""
+    at = 0
+    while skipped := _BEFORE_ROOT.match(opening, at):
+        at = skipped.end()
+    return at
+
+
 def refuse_doctype(opening: str) -> None:
     """Raise RefusedError where the text declares a document type before its root element.
 
     No bank message has one; it is the way in for entity expansion and for reading local files.
     """
-    at = 0
-    while skipped := _BEFORE_ROOT.match(opening, at):
-        at = skipped.end()
+    at = end_of_prolog(opening)
     # Two characters decide, so that a declaration across the end of the opening is not overlooked.
     begins = opening[at : at + 2]
     if begins == "<!" and not opening.startswith("<!--", at):

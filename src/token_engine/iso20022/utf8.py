@@ -50,8 +50,7 @@ class Utf8Stream:
             if not raw:
                 break
         self._kept += len(data)
-        if self._kept > KEPT_BYTES:
-            raise RefusedError("too_large", f"a heading or a single entry is larger than {KEPT_BYTES // 2**20} MiB")
+        check_kept(self._kept)
         return data
 
     def freed(self) -> None:
@@ -65,6 +64,12 @@ class Utf8Stream:
             return self._decoder.decode(raw, final).encode()
         except UnicodeDecodeError as error:
             raise RefusedError("invalid_text", f"the text is not valid {error.encoding}: {error.reason}") from error
+
+
+def check_kept(size: int) -> None:
+    """Raise RefusedError `too_large` where a reader keeps more than `KEPT_BYTES`."""
+    if size > KEPT_BYTES:
+        raise RefusedError("too_large", f"a heading or a single entry is larger than {KEPT_BYTES // 2**20} MiB")
 
 
 def _read_up_to(source: Readable, size: int) -> bytes:

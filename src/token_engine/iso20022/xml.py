@@ -71,7 +71,12 @@ def text(element: Element, path: str) -> str:
     """
     if len(element):
         raise FaultError("invalid_xml", element, path, "holds other elements where plain text is expected")
-    word = (element.text or "").strip(_BLANKS)
+    return clean(element.text or "")
+
+
+def clean(words: str) -> str:
+    """The text of a leaf without blanks around it, and with a blank for a line break or tab inside."""
+    word = words.strip(_BLANKS)
     return word if word.isprintable() else word.translate(_LINE_BREAKS)
 
 
