@@ -1,8 +1,7 @@
-"""One large camt.053 through the whole end of day, against as many movements of the ledger; and the fastest peer library,
-which merely reads it.
+"""One large camt.053 through the whole end of day, against as many movements of the ledger; and a peer that reads it.
 
-    python -m benchmarks.eod FILE DATABASE_URL     the engine's part, in a process of its own: figures as JSON
-    python -m benchmarks.eod FILE --peer           the peer's
+python -m benchmarks.eod FILE DATABASE_URL     the engine's part, in a process of its own: figures as JSON
+python -m benchmarks.eod FILE --peer           the peer's
 """
 
 from __future__ import annotations
@@ -73,10 +72,10 @@ def run(servers: Servers, *, full: bool) -> Iterator[Figure]:
         _lay(arena, entries)
         _write(file, entries)
         told = json.loads(run_module("benchmarks.eod", str(file), arena.database_url, within=600))
-    peer = _peer(file)
+    peer = _peer(file) or {}
     ratio = told["rate"] / peer["rate"] if peer else None
-    yield Figure(f"end of day, {entries:,} entries", told["rate"], "entries/s", peer and peer["rate"], ratio)
-    yield Figure("the same, peak memory", told["peak"], "MB", peer and peer["peak"])
+    yield Figure(f"end of day, {entries:,} entries", told["rate"], "entries/s", peer.get("rate"), ratio)
+    yield Figure("the same, peak memory", told["peak"], "MB", peer.get("peak"))
     for name, seconds in told["phases"].items():
         yield Figure(f"the same, {name}", seconds, "s")
     file.unlink()

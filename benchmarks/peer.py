@@ -1,4 +1,4 @@
-"""What the fastest peer library on PyPI does with a camt.053: read it. Runs in an environment that has only the peer."""
+"""What the fastest peer library on PyPI does with a camt.053: read it. Its environment has nothing else."""
 
 import json
 import resource

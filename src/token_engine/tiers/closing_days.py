@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from token_engine.domain.backing import Level, judge
+from token_engine.domain.backing import Level, judge, statement_overdue
 from token_engine.domain.closed_day import ClosedDay, StatementState
 from token_engine.domain.discrepancy import (
     EOD_DIFFERENCE,
@@ -32,7 +32,7 @@ from token_engine.storage import matching, meetings, recall, staging, statements
 from token_engine.storage.database import Transaction
 from token_engine.storage.staging import Awaited, Closing, Line, Moved
 from token_engine.storage.statements import Figures, SnapshotRow, StatementRow
-from token_engine.tiers import events, findings
+from token_engine.tiers import calendar, events, findings
 from token_engine.tiers.announced import announce_meeting
 from token_engine.tiers.changes import Changes
 from token_engine.tiers.day import Day
@@ -66,6 +66,9 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
             await statements.release(tx, day.number, day.corrects, day.lists_from)
         else:
             await statements.insert(tx, _row(day, now))
+        standing = changes.standing(day.account)
+        day.account = await calendar.arrived(tx, changes, standing.account, day.date, day.reference, now)
+        standing.account = day.account
     held = [day for day in days if day.state is StatementState.QUARANTINED]
     taken = [day for day in days if day.state is not StatementState.QUARANTINED]
     if held:
@@ -182,7 +185,8 @@ async def _meet(
         standing = changes.standing(day.account)
         entries = {id(new := _new(line, day.account.currency)): (line, new) for line in lines}
         bank = EXACT.add(standing.bank, moved[number].booked)
-        backing = Backing(standing.account.ledger, bank, standing.breaker)
+        stale = statement_overdue(day.account.statement_missing_since, now, day.account.policy)
+        backing = Backing(standing.account.ledger, bank, standing.breaker, stale)
         found = answer.expectations.meet(
             day.account.id, [(new, line.change) for line, new in entries.values()], backing, now
         )

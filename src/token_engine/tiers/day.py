@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
 from datetime import date as Date  # noqa: N812
+from datetime import datetime
 
 import msgspec
 
 from token_engine.domain.account import Account
+from token_engine.domain.calendar import StatementCalendar
 from token_engine.domain.closed_day import ClosedDay, StatementState
 from token_engine.domain.notification import StatedBalance
 from token_engine.domain.person import ENGINE
@@ -53,10 +54,10 @@ class Day(msgspec.Struct, kw_only=True):
         return self.stated.heading.notification_id or self.stated.heading.message_id
 
 
-def day_of(stated: Stated, account: Account, kept_as: int, now: datetime) -> Day:
-    """The day that a statement closes. Raises RefusedError: it closes none."""
+def day_of(stated: Stated, account: Account, calendar: StatementCalendar, kept_as: int, now: datetime) -> Day:
+    """The day that a statement closes, which ends by the bank's calendar. Raises RefusedError: it closes none."""
     heading = stated.heading
-    closing = closing_of(heading)
+    closing = closing_of(heading, account.currency)
     if closing is None:
         raise RefusedError("no_closing_balance", "Bal: the statement states no booked closing balance", "Bal")
     if heading.copy:
@@ -67,7 +68,7 @@ def day_of(stated: Stated, account: Account, kept_as: int, now: datetime) -> Day
     day = closing.as_of or stated.last_booking or now.date()
     name = identity(heading)
     return Day(
-        stated=stated, account=account, opening=opening_of(heading), closing=closing, date=day,
-        cut_off=datetime.combine(day + timedelta(days=1), time(), UTC), kept_as=kept_as, content=stated.content(),
+        stated=stated, account=account, opening=opening_of(heading, account.currency), closing=closing, date=day,
+        cut_off=calendar.cut_off_of(day), kept_as=kept_as, content=stated.content(),
         identity=f"{name.name or ''} {day}".strip()[:300],
     )  # fmt: skip

@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
 from itertools import count
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -23,11 +23,12 @@ from msgspec import structs
 
 from token_engine.domain.account import Account
 from token_engine.domain.backing import policy_for
+from token_engine.domain.calendar import NO_CALENDAR, StatementCalendar
 from token_engine.domain.closed_day import ClosedDay
 from token_engine.domain.money import check_decimals, sum_exactly
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.storage import parts, positions, recording, staging, statements
+from token_engine.storage import calendars, parts, positions, recording, staging, statements
 from token_engine.storage.database import Transaction
 from token_engine.storage.messages import KnownMessage, Settled
 from token_engine.tiers.acceptance import Directory, as_account_id, check_open, check_reach
@@ -119,12 +120,12 @@ class _Taking:
     async def close(self) -> None:
         """Close the days of all that was read, and write what came of it."""
         names = {s.heading.account_number for m in self._messages for s in m.statements}
-        directory = await lock(self._tx, names)
+        locked = await lock(self._tx, names)
         told: dict[tuple[UUID, str], bytes] = {}
         messages = []
         for message in self._messages:
             try:
-                await self._find(message, directory, told)
+                await self._find(message, locked, told)
                 messages.append(message)
             except RefusedError as refused:
                 await self._void(message.delivery, message.kept_as, message.statements, refused.refusal)
@@ -135,13 +136,13 @@ class _Taking:
             self.receipts[message.delivery.digest] = kind(message.kept_as, message.message_id, (), message.closed())
         await self._changes.write(self._tx, self._settled)
 
-    async def _find(self, message: _Message, directory: Directory, told: dict[tuple[UUID, str], bytes]) -> None:
+    async def _find(self, message: _Message, locked: Locked, told: dict[tuple[UUID, str], bytes]) -> None:
         """Find each statement's account and day. Raises RefusedError: one has none, or says otherwise what was said."""
         for place, stated in enumerate(message.statements):
-            account = directory.find(stated.heading, stated.currencies)
+            account = locked.directory.find(stated.heading, stated.currencies)
             check_open(account)
             check_decimals(stated.finest, account.currency, "entries")
-            day = day_of(stated, account, message.kept_as, self._now)
+            day = day_of(stated, account, locked.calendar(account), message.kept_as, self._now)
             balances = (account.bank, account.ledger, day.closing.amount, day.opening.amount if day.opening else _ZERO)
             if overflow := check_reach(sum_exactly((stated.amounts, *map(abs, balances)))):
                 raise RefusedError.of(overflow)
@@ -217,18 +218,32 @@ async def _chunks(reading: Reading) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def lock(tx: Transaction, names: Iterable[str]) -> Directory:
-    """The accounts that the statements name, under lock, with the policies and breaks that judging them takes."""
+class Locked(NamedTuple):
+    """Accounts under lock, as messages name them, and when their banks close a day."""
+
+    directory: Directory
+    calendars: dict[UUID, calendars.Kept]
+
+    def calendar(self, account: Account) -> StatementCalendar:
+        """The account's calendar, or the one of those that have none."""
+        kept = self.calendars.get(account.id)
+        return kept.calendar if kept is not None else NO_CALENDAR
+
+
+async def lock(tx: Transaction, names: Iterable[str]) -> Locked:
+    """The accounts that statements name, under lock, with the policies and breaks that judging them takes."""
     names = set(names)
     ids = [key for name in names if (key := as_account_id(name)) is not None]
     numbers_of_ids = await positions.numbers_of(tx, ids) if ids else {}
     numbers = names | set(numbers_of_ids.values())
     locked = await positions.locked_from(await positions.ask_lock(tx, numbers))
+    keys = [account.id for account in locked.accounts]
     policies = await positions.policies_of(tx, locked.accounts)
-    breaks = await positions.open_discrepancies(tx, [account.id for account in locked.accounts])
+    breaks = await positions.open_discrepancies(tx, keys)
 
     def complete(account: Account) -> Account:
         policy = policy_for(policies, account.id, account.currency)
         return structs.replace(account, policy=policy, open_discrepancy=breaks.get(account.id))
 
-    return Directory([complete(a) for a in locked.accounts], numbers_of_ids)
+    directory = Directory([complete(a) for a in locked.accounts], numbers_of_ids)
+    return Locked(directory, await calendars.of_accounts(tx, keys))

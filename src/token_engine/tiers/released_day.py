@@ -39,8 +39,9 @@ async def release(tx: Transaction, number: int, reason: str, actors: tuple[str, 
     [stated] = [s for s in reading.statements if s.content() == kept.content][:1]
     await staging.void(tx, [s.number for s in reading.statements if s is not stated])
     await staging.analyze(tx)
-    directory = await lock(tx, [kept.account_number])
-    day = day_of(stated, directory.find(stated.heading, stated.currencies), kept.message_id, now)
+    locked = await lock(tx, [kept.account_number])
+    account = locked.directory.find(stated.heading, stated.currencies)
+    day = day_of(stated, account, locked.calendar(account), kept.message_id, now)
     day.number, day.checks, day.state = number, _decode_checks(kept.checks), StatementState.RELEASED
     day.actor, day.reason = actors[1], f"released, asked for by {actors[0]}: {reason}"[:500]
     changes = Changes(now)

@@ -28,7 +28,7 @@ from token_engine.domain.text import REASON_LENGTH, check_text
 from token_engine.storage import positions
 from token_engine.storage import statement_story as stored
 from token_engine.storage.database import Transaction
-from token_engine.tiers import events, statement_story
+from token_engine.tiers import events, released_day, statement_story
 from token_engine.tiers.changes import Changes
 
 Releasing = Callable[[Transaction, int, str, tuple[str, str], datetime], Awaitable[object]]
@@ -124,9 +124,4 @@ async def _view(tx: Transaction, number: int, now: datetime) -> dict[str, Any]:
     return view
 
 
-async def _no_road_yet(_: Transaction, number: int, __: str, ___: tuple[str, str], ____: datetime) -> None:
-    raise RefusedError("release_not_possible", f"statement {number}: no road closes days in this engine yet")
-
-
-# The one place: what doors pass to `approve`. `tiers.end_of_day.release`, as soon as it is there.
-RELEASING: Final[Releasing] = _no_road_yet
+RELEASING: Final[Releasing] = released_day.release
