@@ -21,7 +21,7 @@ import psycopg
 
 from benchmarks.figure import Figure
 from benchmarks.servers import OUT, Arena, Servers, run_module
-from benchmarks.workload import account_id, account_number
+from benchmarks.workload import LEDGER, account_id, account_number
 from token_engine.domain.receipt import Recorded
 from token_engine.storage.database import Database
 from token_engine.tiers import end_of_day
@@ -94,7 +94,7 @@ def _lay(arena: Arena, entries: int) -> None:
 
 def _write(file: Path, entries: int) -> None:
     total = sum(1 + n % 1000 for n in range(entries))
-    opening, closing = _BALANCE.format("OPBD", 0), _BALANCE.format("CLBD", total)
+    opening, closing = _BALANCE.format("OPBD", LEDGER), _BALANCE.format("CLBD", LEDGER + total)
     with file.open("w") as out:
         out.write(_HEAD.format(number=account_number(0), opening=opening, closing=closing))
         for n in range(entries):
