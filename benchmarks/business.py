@@ -93,7 +93,8 @@ class Business:
         self._extra: list[Event] = []
         self._cases: tuple[tuple[int, Callable[[], Event]], ...] = (
             (300, self._by("end_to_end_id")), (120, self._by("uetr", "end_to_end_id")),
-            (90, self._by("bank_reference")), (40, self._by("instruction_id")), (40, self._by("creditor_reference")), (120, self._bare),
+            (90, self._by("bank_reference")), (40, self._by("instruction_id")),
+            (40, self._by("creditor_reference")), (120, self._bare),
             (40, self._near), (30, self._batch), (30, self._detailed), (25, self._split), (25, self._returned),
             (20, self._late), (20, self._backdated), (15, self._twins), (15, self._twice), (10, self._twice_told),
             (15, self._charged), (10, self._unknowable), (15, self._strangers), (20, self._fee), (5, self._interest),
