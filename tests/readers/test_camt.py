@@ -91,6 +91,12 @@ def test_no_namespace() -> None:
     assert len(read(text).entries) == 1
 
 
+@pytest.mark.parametrize("namespace", ["}urn:x", "{urn:x}", "urn:}camt.053.001.08", "&#10;", "a b"])
+def test_a_namespace_of_any_characters(namespace: str) -> None:
+    text = camt(ENTRY).replace("urn:iso:std:iso:20022:tech:xsd:camt.054.001.08", namespace)
+    assert read_heading(text).type == "camt.054"
+
+
 def test_prefixed_namespace() -> None:
     text = camt(ENTRY).replace("</", "\0").replace("<", "<c:").replace("\0", "</c:").replace("xmlns=", "xmlns:c=")
     assert read(text) == read(camt(ENTRY))
