@@ -91,6 +91,13 @@ def test_no_namespace() -> None:
     assert len(read(text).entries) == 1
 
 
+@pytest.mark.parametrize("namespace", ["}urn:x", "{urn:x}", "urn:}camt.053.001.08", "a b"])
+@pytest.mark.parametrize("entries", [1, 2000])
+def test_a_namespace_that_is_none_is_refused_not_raised(namespace: str, entries: int) -> None:
+    text = camt(*[ENTRY] * entries).replace("urn:iso:std:iso:20022:tech:xsd:camt.054.001.08", namespace)
+    assert refused(text).code == "invalid_xml"
+
+
 def test_prefixed_namespace() -> None:
     text = camt(ENTRY).replace("</", "\0").replace("<", "<c:").replace("\0", "</c:").replace("xmlns=", "xmlns:c=")
     assert read(text) == read(camt(ENTRY))

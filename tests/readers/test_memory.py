@@ -38,6 +38,8 @@ section = f"<Ntfctn><Id>N</Id>{ACCOUNT}{rich}</Ntfctn>"
 message, part = {
     "entries": (camt("@@"), rich),
     "details": (camt(entry(rest="<NtryDtls>@@</NtryDtls>")), detail),
+    "batches": (camt("@@"), entry(rest=f"<NtryDtls>{detail * 200}</NtryDtls>") + chr(10)),
+    "odd entries": (camt("@@"), entry(rest="<Sts>BOOK</Sts><NtryRef> <!-- odd --> </NtryRef>") + chr(10)),
     "sections": (camt(between="@@"), section),
     "lines": (mt940("@@"), LINE + chr(10) + ":86:166?20EREF+E-1?21SVWZ+Invoice" + chr(10)),
     "statements": (mt940() + "@@" + mt940(), blocks(mt940(LINE)) + chr(10)),
@@ -51,7 +53,9 @@ print(small, large, before, after)
 """
 
 
-@pytest.mark.parametrize("shape", ["entries", "details", "sections", "lines", "statements", "texts"])
+@pytest.mark.parametrize(
+    "shape", ["entries", "details", "batches", "odd entries", "sections", "lines", "statements", "texts"]
+)
 def test_memory_is_flat(shape: str) -> None:
     out = subprocess.run(
         [sys.executable, "-c", _PROGRAM, shape, "30"],
@@ -63,3 +67,29 @@ def test_memory_is_flat(shape: str) -> None:
     small, large, before, after = map(int, out.split())
     assert large >= small
     assert after - before < 8, f"30 MB took {after - before} MiB more than 2 MB did"
+
+
+_JSON_PROGRAM = """
+import resource
+from io import BytesIO
+from token_engine.iso20022.reader import sections
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+entry = b'{"entry_reference": "E001", "credit_debit_indicator": "CRDT", "amount": "1.00", "end_to_end_id": "E2E-1"}'
+message = (
+    b'{"message_id": "M", "account_id": "A", "statement_date": "2025-11-18", "closing_balance": "1", "entries": ['
+    + b",".join([entry] * (30 * 10**6 // len(entry))) + b"]}"
+)
+before = peak()
+count = sum(1 for _ in sections(BytesIO(message)))
+print(len(message) // 2**20, count, before, peak())
+"""
+
+
+def test_a_json_statement_takes_little_more_than_its_text() -> None:
+    out = subprocess.run([sys.executable, "-c", _JSON_PROGRAM], capture_output=True, text=True, check=True).stdout
+    size, count, before, after = map(int, out.split())
+    assert count > 200_000
+    assert after - before < 4 * size, f"{size} MiB took {after - before} MiB"

@@ -6,13 +6,16 @@ import csv
 import os
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from readers.test_camt_plain import same
 from token_engine.domain.checks import Outcome, Tally, checks
 from token_engine.domain.entry import signed_amount, signed_details
 from token_engine.domain.notification import Notification
 from token_engine.domain.refusal import Refusal
+from token_engine.iso20022 import camt_plain
 from token_engine.iso20022.reader import read_message
 
 SHARED = Path(os.environ.get("TOKEN_ENGINE_SHARED", Path(__file__).parents[2].parent / "shared"))
@@ -180,3 +183,9 @@ def test_the_payments_of_a_batch_add_up_where_the_checker_says_so(row: dict[str,
         told = signed_details(entry)
         if told and None not in told:
             assert sum(filter(None, told)) == signed_amount(entry), entry
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row["type"].startswith("camt")], ids=lambda row: row["path"])
+def test_plain_entries_are_read_as_the_parser_reads_them(row: dict[str, str]) -> None:
+    with patch.object(camt_plain, "_SHORT", 0):
+        same((EXPECTED.parent / row["path"]).read_bytes())

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Final
 
 import msgspec
-from lxml.etree import QName
 from lxml.etree import _Element as Element
 
 from token_engine.domain.entry import CreditDebit
@@ -81,6 +80,7 @@ def heading(section: Element, kind: MessageKind, group: GroupHeader) -> Heading:
     if not message_id:
         raise FaultError("missing_field", section, "Id", "neither the message nor this part of it has an id")
     page_number, last_page = _pagination(said)
+    period = find(said, "FrToDt")
     return Heading(
         kind=kind,
         type=group.type,
@@ -90,8 +90,8 @@ def heading(section: Element, kind: MessageKind, group: GroupHeader) -> Heading:
         currency=_currency(said),
         servicer_bic=_bounded(said, REFERENCE_LENGTH, "Acct", "Svcr", "FinInstnId", "BICFI|BIC") or None,
         created_at=_created_at(said) or group.created_at,
-        from_date=_period(said, "FrDtTm|FrDt"),
-        to_date=_period(said, "ToDtTm|ToDt"),
+        from_date=_day_at(period, "FrDtTm|FrDt"),
+        to_date=_day_at(period, "ToDtTm|ToDt"),
         sequence_number=_bounded(said, REFERENCE_LENGTH, "ElctrncSeqNb")
         or _bounded(said, REFERENCE_LENGTH, "LglSeqNb")
         or None,
@@ -106,7 +106,7 @@ def heading(section: Element, kind: MessageKind, group: GroupHeader) -> Heading:
 
 def _type_as_sent(message: Element, kind: MessageKind) -> str:
     """ "camt.054.001.08" from the namespace; the bare kind where that names none, or another message."""
-    versioned = _VERSIONED.search(QName(message).namespace or "")
+    versioned = _VERSIONED.search(message.tag)
     return versioned[0] if versioned and versioned[0].startswith(kind.value) else kind.value
 
 
@@ -149,10 +149,10 @@ def _created_at(said: Said) -> datetime | None:
         return None
 
 
-def _period(said: Said, name: str) -> date | None:
+def _day_at(period: Element | None, name: str) -> date | None:
     """A day of `FrToDt`, or None where a bank writes no readable one: entries and balances have dates of their own."""
     try:
-        return calendar_date(text_at(said, "FrToDt", name))
+        return None if period is None else calendar_date(text_at(period, name))
     except ValueError:
         return None
 

@@ -22,6 +22,8 @@ from token_engine.iso20022.sniff import end_of_prolog
 from token_engine.iso20022.utf8 import Utf8Stream, check_kept
 
 CHUNK_BYTES: Final = 131_072
+_SHORT: Final = 1_500
+"""A message with a single short entry is parsed in the time that looking for one takes."""
 _LONGEST: Final = 65_536
 """A longer entry is a batch, and left to the parser."""
 _SHAPES: Final = 2_000
@@ -44,21 +46,23 @@ class PlainEntries:
 
     def __init__(self, stream: Utf8Stream) -> None:
         self._stream = stream
-        # No sender can know it, and so none can write it.
-        self._mark = f"m{secrets.token_hex(8)}"
         self._runs: dict[str, list[Entry]] = {}
         self._number = 0
         self._rest = b""
         self._kept = 0
         self._tags: tuple[bytes, bytes] | None = None
         self._prefix = ""
-        self._off = False
-        self._prolog = len(stream.opening[: end_of_prolog(stream.opening)].encode())
         self._new_shapes = 0
+        self._prolog = 0
+        self._off = len(stream.opening) < _SHORT
+        if not self._off:
+            self._prolog = len(stream.opening[: end_of_prolog(stream.opening)].encode())
+            # No sender can know it, and so none can write it.
+            self._mark = f"m{secrets.token_hex(8)}"
 
     def told(self, ntry: Element) -> list[Entry] | None:
         """The entries in whose place this element stands; None for an entry of the message itself."""
-        number = ntry.get(self._mark)
+        number = ntry.get(self._mark) if self._runs else None
         return None if number is None else self._runs.pop(number)
 
     def freed(self) -> None:

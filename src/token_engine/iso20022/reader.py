@@ -32,7 +32,11 @@ def read_message(raw: bytes) -> tuple[Notification, ...] | Refusal:
     try:
         # The hot path: nothing to sniff or transcode.
         if raw[:2] == b'{"' and len(raw) <= JSON_BYTES and b'"entries"' not in raw:
-            return _notification(raw)
+            try:
+                return (notification_json.read(raw),)
+            except RefusedError:
+                if kind_of(raw) is not MessageKind.STATEMENT:
+                    raise
         return _gather(sections(BytesIO(raw)))
     except RefusedError as error:
         return error.refusal
@@ -70,15 +74,6 @@ def sections(source: Readable) -> Iterator[Heading | Entry | Ending]:
             notification = notification_json.read(_all_of(stream, JSON_BYTES))
             yield notification.heading
             yield from notification.entries
-
-
-def _notification(raw: bytes) -> tuple[Notification, ...]:
-    try:
-        return (notification_json.read(raw),)
-    except RefusedError:
-        if kind_of(raw) is not MessageKind.STATEMENT:
-            raise
-    return _gather(sections(BytesIO(raw)))  # says what the statement lacks
 
 
 def _gather(parts: Iterator[Heading | Entry | Ending]) -> tuple[Notification, ...]:
