@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 import psycopg
 import pytest
 
 from engine import V1, Engine, wait_for
-from road.bench import road_on
-from road.days import statement
+from road.statement_writer import line, message, statement
 
 Account = Callable[..., str]
-TODAY = date(2025, 11, 17)
+DAY = date(2025, 11, 17)
 DUBAI = {"actor": "ann", "time_zone": "Asia/Dubai", "cut_off": "17:00", "due_after_minutes": 360, "holidays": "AE"}
 
 
 def quarantined(engine: Engine, number: str) -> int:
-    """A statement of the account that failed, kept as the road keeps one."""
-
-    async def keep() -> int:
-        async with road_on(engine.database_url) as road:
-            return await statement(road, UUID(engine.account(number)["id"]), TODAY, "QUARANTINED")
-
-    return asyncio.run(keep())
+    """A statement of the account that does not add up, as the specification's example, sent in."""
+    raw = message(
+        statement(
+            line("100000", reference=number, day=f"{DAY}"), opening="1000000", closing="1250000", day=f"{DAY}",
+            account=number, name=f"STMT-{number}",
+        ),
+        name=f"M-{number}",
+    )  # fmt: skip
+    answer = engine.http.post(f"{V1}/reconciliation/eod", content=raw)
+    assert answer.is_success, answer.text
+    return int(engine.get(f"{V1}/statements?account_id={number}")["statements"][0]["id"])
 
 
 def post(engine: Engine, where: str, status: int, said: Any) -> Any:
@@ -50,9 +51,9 @@ def test_a_statement_is_found_with_what_is_wrong_with_it(engine: Engine, account
     assert engine.get(f"{V1}/statements?account_id={number}&state=accepted")["statements"] == []
     assert engine.get(f"{V1}/statements?account_id={number}&before={held}")["statements"] == []
     shown = engine.get(f"{V1}/statements/{held}")
-    [check] = shown["checks"]
-    assert (check["name"], check["expected"], check["actual"]) == ("entries_sum", "5100000.00", "5250000.00")
-    assert (shown["closing_balance"], shown["release"]) == ("5250000.00", {"pending": None, "story": []})
+    [check] = [each for each in shown["checks"] if each["outcome"] == "failed"]
+    assert (check["name"], check["expected"], check["actual"]) == ("entries_sum", "1100000.00", "1250000.00")
+    assert (shown["closing_balance"], shown["release"]) == ("1250000.00", {"pending": None, "story": []})
 
 
 def test_what_is_asked_wrongly_names_its_field(engine: Engine) -> None:
@@ -67,7 +68,8 @@ def test_what_is_asked_wrongly_names_its_field(engine: Engine) -> None:
 
 
 def test_a_release_waits_for_a_second_person(engine: Engine, account: Account) -> None:
-    held = quarantined(engine, account())
+    number = account()
+    held = quarantined(engine, number)
     assert post(engine, f"{held}/release/approve", 409, act("bob"))["code"] == "no_release_pending"
     asked = post(engine, f"{held}/release", 201, act("ann"))
     assert asked["release"]["pending"]["actor"] == "ann"
@@ -75,8 +77,15 @@ def test_a_release_waits_for_a_second_person(engine: Engine, account: Account) -
     same = post(engine, f"{held}/release/approve", 409, act(" ANN "))
     assert (same["code"], same["field"]) == ("same_person", "actor")
     assert post(engine, "999999999/release", 404, act("ann"))["code"] == "unknown_statement"
-    shown = engine.get(f"{V1}/statements/{held}")
-    assert [told["act"] for told in shown["release"]["story"]] == ["REQUESTED"]
+    assert engine.balance(number) == "1000000.00"
+    done = post(engine, f"{held}/release/approve", 200, act("bob"))
+    assert (done["state"], [told["act"] for told in done["release"]["story"]]) == (
+        "RELEASED",
+        ["REQUESTED", "APPROVED"],
+    )
+    assert engine.balance(number) == "1250000.00"
+    assert post(engine, f"{held}/release/approve", 200, act("bob"))["state"] == "RELEASED"
+    assert post(engine, f"{held}/release/approve", 409, act("carol"))["code"] == "not_quarantined"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +119,7 @@ def test_the_same_at_the_command_line(engine: Engine, account: Account) -> None:
     assert cli("show", "999999999", code=1).startswith("unknown_statement: ")
     assert cli("list", "--state", "late", code=1).startswith("invalid_request: ")
     shown = engine.cli("statement", "show", held).stdout.decode()
-    assert all(word in shown for word in ("entries_sum", "5100000.00", "5250000.00", "REQUESTED", "ann"))
+    assert all(word in shown for word in ("entries_sum", "1100000.00", "1250000.00", "REQUESTED", "ann"))
 
 
 def test_a_calendar_is_set_and_shown(engine: Engine, account: Account) -> None:

@@ -11,7 +11,6 @@ from road.bench import Road
 from token_engine.storage import positions
 from token_engine.tiers import calendar
 from token_engine.tiers.calendar import NewCalendar
-from token_engine.tiers.changes import Changes
 
 _numbers = count(1)
 # A bank in Dubai that closes its days at 17:00 (13:00 UTC) and sends the statement within six hours.
@@ -53,7 +52,4 @@ async def comes(road: Road, account: UUID, day: date, at: datetime, state: str =
     """The statement of a day comes, and the road says so; the account as it stands then."""
     [locked] = await positions.lock_ids(road.tx, [account])
     await statement(road, account, day, state, at=at)
-    changes = Changes(at)
-    after = await calendar.arrived(road.tx, changes, locked, day, "STMT-7", at)
-    await changes.write(road.tx)
-    return after
+    return await calendar.arrived(road.tx, locked, day, "STMT-7", at)

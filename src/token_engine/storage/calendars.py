@@ -32,8 +32,8 @@ class Kept(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A discrepancy, not resolved, of a day whose statement did not come: `subject` is the day. Amounts in major
-    units.
+    """A discrepancy, not resolved, of a day whose statement did not come: `subject` is the day; `there` where it has
+    come since. Amounts in major units.
     """
 
     id: UUID
@@ -47,6 +47,7 @@ class Missing(NamedTuple):
     opened_at: datetime
     reopened: bool
     gone_since: datetime | None
+    there: bool
 
 
 async def of_accounts(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Kept]:

@@ -29,11 +29,14 @@ WHERE account_id = %(account_id)s AND statement_date = ANY (%(days)s::date[]) AN
 
 -- name: missing
 -- What was raised of days without a statement and is not resolved, oldest day first.
-SELECT id, subject, severity, expected_value AS ledger, actual_value AS bank, source_system, source_reference, assignee,
-    opened_at, reopened_at IS NOT NULL AS reopened, difference_gone_since AS gone_since
-FROM reconciliation_discrepancies
-WHERE account_id = %s AND discrepancy_type = 'STATEMENT_MISSING' AND status <> 'RESOLVED'
-ORDER BY subject
+SELECT d.id, d.subject, d.severity, d.expected_value AS ledger, d.actual_value AS bank, d.source_system,
+    d.source_reference, d.assignee, d.opened_at, d.reopened_at IS NOT NULL AS reopened,
+    d.difference_gone_since AS gone_since, EXISTS (
+        SELECT 1 FROM statements s WHERE s.account_id = d.account_id AND s.state <> 'PENDING'
+            AND s.statement_date = CASE d.discrepancy_type WHEN 'STATEMENT_MISSING' THEN d.subject::date END) AS there
+FROM reconciliation_discrepancies d
+WHERE d.account_id = %s AND d.discrepancy_type = 'STATEMENT_MISSING' AND d.status <> 'RESOLVED'
+ORDER BY d.subject
 
 -- name: drift
 -- Accounts that say otherwise since when a statement is missing than their discrepancies and statements: none, ever.

@@ -104,7 +104,7 @@ async def show(tx: Transaction, name: str, now: datetime) -> dict[str, Any]:
         "missing": [
             {"statement_date": row.subject, "due_at": row.opened_at, "discrepancy_id": row.id}
             for row in await calendars.missing(tx, key)
-            if row.gone_since is None
+            if not row.there
         ],
     }
 
@@ -148,21 +148,23 @@ async def look(tx: Transaction, account_id: UUID, now: datetime) -> int:
     return len(absent)
 
 
-async def arrived(
-    tx: Transaction, changes: Changes, account: Account, day: date, reference: str, now: datetime
-) -> Account:  # fmt: skip
-    """The statement of `day` has come: resolve what was raised of it; the account as it stands then.
+async def arrived(tx: Transaction, account: Account, day: date, reference: str, now: datetime) -> Account:
+    """The statement of `day` has come: resolve what was raised of it, and write that; the account as it stands then.
 
-    Call under the account's lock, where the statement is kept, accepted or not (all of its pages); the caller writes
-    `changes`. `reference` is the bank's name for it. A policy with `auto_resolve` off, and a person who took it up
-    again, leave it to a person; it does not make the account Stale any more in either case.
+    Call under the account's lock, once the statement is kept, accepted or not (all of its pages). `reference` is the
+    bank's name for it. A policy with `auto_resolve` off, and a person who took it up again, leave it to a person; it
+    does not make the account Stale any more in either case.
     """
+    if account.statement_missing_since is None:
+        return account
     rows = [row for row in await calendars.missing(tx, account.id) if row.gone_since is None]
     policy = policy_for(await positions.policies_of(tx, [account]), account.id, account.currency)
+    changes = Changes(now)
     for row in rows:
         if row.subject == day.isoformat():
             _there(changes, account, row, day, reference, now, leave=row.reopened or not policy.auto_resolve)
-    left = [row.opened_at for row in rows if row.subject != day.isoformat()]
+    await changes.write(tx)
+    left = [row.opened_at for row in rows if not row.there]
     return structs.replace(account, statement_missing_since=min(left, default=None))
 
 

@@ -67,7 +67,7 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
         else:
             await statements.insert(tx, _row(day, now))
         standing = changes.standing(day.account)
-        day.account = await calendar.arrived(tx, changes, standing.account, day.date, day.reference, now)
+        day.account = await calendar.arrived(tx, standing.account, day.date, day.reference, now)
         standing.account = day.account
     held = [day for day in days if day.state is StatementState.QUARANTINED]
     taken = [day for day in days if day.state is not StatementState.QUARANTINED]

@@ -125,3 +125,4 @@ async def _view(tx: Transaction, number: int, now: datetime) -> dict[str, Any]:
 
 
 RELEASING: Final[Releasing] = released_day.release
+"""What doors pass to `approve`."""
