@@ -1,0 +1,134 @@
+"""What a report is made of, read as of one moment and in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from token_engine.domain.period import Scope
+from token_engine.domain.safeguarding import AccountDay, Closed, Role
+from token_engine.storage.database import Transaction
+from token_engine.storage.queries import load
+
+_sql = load("report")
+_AT_ONCE: Final = 5_000
+_ROLES: Final = {role.value: role for role in Role}
+
+
+class Named(NamedTuple):
+    """An account by all of its names."""
+
+    id: UUID
+    number: str
+    currency: str
+
+
+class UnderWay(NamedTuple):
+    """What was on its way at an account's cut-off, in major units: held and sent payouts, announced credits."""
+
+    held: Decimal
+    sent: Decimal
+    announced: Decimal
+
+
+async def at_one_moment(tx: Transaction) -> None:
+    """Let all of a report's questions see the same. Call first in the transaction."""
+    await tx.execute(_sql.prepare)
+    await tx.execute(_sql.as_sets)
+
+
+async def named(tx: Transaction, key: UUID | None, number: str) -> list[Named]:
+    """The accounts of that id or number: several where one number has several currencies."""
+    return [Named(*row) for row in await (await tx.execute(_sql.scope, {"id": key, "number": number})).fetchall()]
+
+
+async def account_days(
+    tx: Transaction, scope: Scope, days: Sequence[date], due: Callable[[date], bool],
+    following: Callable[[date], date], *, all_books: bool,
+) -> AsyncIterator[AccountDay]:  # fmt: skip
+    """What is known of each account on each of `days`, by account, then day; some thousands of rows in memory.
+
+    `due` says whether banks are open on a day, `following` the next day that they are. `all_books`: the ledger is also
+    told of days without a snapshot on which they are closed.
+    """
+    parameters = _scope(scope) | {
+        "days": list(days), "due": [due(day) for day in days], "following": [following(day) for day in days],
+        "first": days[0], "last": days[-1], "all_books": all_books,
+    }  # fmt: skip
+    async with tx.connection.cursor(name="account_days") as cursor:
+        cursor.itersize = _AT_ONCE
+        await cursor.execute(_sql.account_days, parameters)
+        async for row in cursor:
+            yield _account_day(row)
+
+
+def _account_day(row: Sequence[Any]) -> AccountDay:
+    (
+        account_id, number, currency, bank_name, role, day, due, cut_off, due_by, books, uncredited, unpaid, unreceived,
+        snapshot_id, revision, ledger, bank, reconciled, reference, state, level, failed, done_at,
+    ) = row  # fmt: skip
+    closed = None
+    if snapshot_id is not None:
+        closed = Closed(
+            snapshot_id=snapshot_id, revision=revision, ledger=ledger, bank=bank, reconciled=bool(reconciled),
+            statement_reference=reference, statement_state=state, level=level, failed_checks=tuple(failed or ()),
+            done_at=done_at,
+        )  # fmt: skip
+    return AccountDay(
+        account_id=account_id, account_number=number, currency=currency, bank_name=bank_name, role=_ROLES[role],
+        day=day, due=due, cut_off=cut_off, due_by=due_by, books=books, closed=closed, uncredited=uncredited,
+        unpaid=unpaid, unreceived=unreceived,
+    )  # fmt: skip
+
+
+async def under_way(tx: Transaction, scope: Scope, day: date) -> dict[UUID, UnderWay]:
+    """What was on its way at the cut-off of `day`, by account; accounts with nothing are left out."""
+    rows = await (await tx.execute(_sql.under_way, _scope(scope) | {"day": day})).fetchall()
+    return {row[0]: UnderWay(*row[1:]) for row in rows}
+
+
+async def notified(tx: Transaction, scope: Scope, first: date, day: date) -> dict[UUID, datetime]:
+    """When a message of the bank last told of an entry from `first` to `day`, of accounts without a snapshot on `day`."""
+    parameters = {"account_id": scope.account_id, "first": first, "day": day}
+    return dict(await (await tx.execute(_sql.notified, parameters)).fetchall())
+
+
+async def discrepancies(tx: Transaction, scope: Scope, start: datetime, until: datetime) -> list[dict[str, Any]]:
+    """Those open at any time from `start` to `until`, by when they opened, each as it stood at `until`."""
+    return await _rows(tx, _sql.discrepancies, _scope(scope) | {"from": start, "until": until})
+
+
+async def sign(tx: Transaction, report_id: str, digest: bytes, actor: str, reason: str, at: datetime) -> bool:
+    """Keep a signature; False if this person has signed this state of the report."""
+    parameters = {"report_id": report_id, "digest": digest, "actor": actor, "reason": reason, "at": at}
+    return (await tx.execute(_sql.sign, parameters)).rowcount == 1
+
+
+async def sign_offs(tx: Transaction, report_id: str) -> list[dict[str, Any]]:
+    """Who has signed a report, in their order, and the hash of what they signed."""
+    return await _rows(tx, _sql.sign_offs, {"report_id": report_id})
+
+
+async def assign_role(
+    tx: Transaction, account_id: UUID, role: Role, since: date, actor: str, reason: str, at: datetime
+) -> None:
+    """Keep what an account is for from a day on."""
+    parameters = {
+        "account_id": account_id, "role": role.value, "since": since, "actor": actor, "reason": reason, "at": at,
+    }  # fmt: skip
+    await tx.execute(_sql.assign_role, parameters)
+
+
+def _scope(scope: Scope) -> dict[str, Any]:
+    return {"account_id": scope.account_id, "currency": None if scope.account_id else scope.currency}
+
+
+async def _rows(tx: Transaction, statement: bytes, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    cursor = tx.connection.cursor(row_factory=dict_row)
+    await cursor.execute(statement, parameters)
+    return await cursor.fetchall()
