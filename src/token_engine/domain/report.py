@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
+from token_engine.domain.money import EXACT
 from token_engine.domain.period import Period, Span
-from token_engine.domain.safeguarding import Line, Standing, Timeliness
+from token_engine.domain.safeguarding import Line, OnTheWay, Standing, Timeliness
 from token_engine.domain.tally import Extent, Holding, Range, Tally, Total, holdings
 
 
@@ -35,18 +36,28 @@ class AccountMonth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountPart(msgspec.Struct, frozen=True, kw_only=True):
-    """An account in a report: its last line of the period, and its month where the report is of one."""
+    """An account in a report: its last line of the period, and its month where the report is of one.
+
+    `confirmed_by` is the tier that confirmed its balance last, as far as the period tells: None if none did.
+    """
 
     closing: Line
+    on_the_way: OnTheWay = OnTheWay()
+    confirmed_by: str | None = None
+    confirmed_at: datetime | None = None
     month: AccountMonth | None = None
 
     @property
     def needs_attention(self) -> bool:
         """Whether a person should look: something is short, unproven, not reconciled or not closed in time."""
         line, month = self.closing, self.month
-        bad = line.standing in (Standing.NOT_RECONCILED, Standing.NO_EVIDENCE) or (line.excess or 0) < 0
-        bad = bad or line.timeliness in (Timeliness.LATE, Timeliness.MISSED)
-        return bad or month is not None and bool(
+        if line.standing in (Standing.NOT_RECONCILED, Standing.NO_EVIDENCE) or (line.excess or 0) < 0:
+            return True
+        if line.timeliness in (Timeliness.LATE, Timeliness.MISSED):
+            return True
+        if month is None:
+            return False
+        return bool(
             month.days_not_reconciled or month.days_without_evidence or month.days_late or month.days_missed
             or month.days_in_shortfall
         )  # fmt: skip
@@ -62,6 +73,7 @@ class CurrencyPart(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     token: str
     closing: Total
+    on_the_way: OnTheWay
     holdings: list[Holding]
     days: list[Total]
     requirement: Extent | None
@@ -76,12 +88,21 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[Line]
 
 
-def figures_of(lines: Iterable[Line], period: Period, *, keep_lines: bool) -> Figures:
+class AtTheClose(msgspec.Struct, frozen=True):
+    """What is known of accounts at the period's close besides their lines: what is on its way, and when the bank last
+    told of an entry where no statement closed the last business day.
+    """
+
+    on_the_way: Mapping[UUID, OnTheWay]
+    notified: Mapping[UUID, datetime]
+
+
+def figures_of(lines: Iterable[Line], period: Period, close: AtTheClose, *, keep_lines: bool) -> Figures:
     """Fold the lines, which come by account (all of its days together, in their order).
 
     On a day when a bank was closed its accounts stand in the day's totals with the line before, if the period has one.
     """
-    fold = Fold(period, keep_lines=keep_lines)
+    fold = Fold(period, close, keep_lines=keep_lines)
     for line in lines:
         fold.take(line)
     return fold.figures()
@@ -90,8 +111,9 @@ def figures_of(lines: Iterable[Line], period: Period, *, keep_lines: bool) -> Fi
 class Fold:
     """Takes line after line, and keeps what a report needs of them: its size does not grow with the days."""
 
-    def __init__(self, period: Period, *, keep_lines: bool) -> None:
+    def __init__(self, period: Period, close: AtTheClose, *, keep_lines: bool) -> None:
         self._period = period
+        self._close = close
         self._keep_lines = keep_lines
         self._lines: list[Line] = []
         self._tallies: dict[tuple[str, date], Tally] = {}
@@ -127,9 +149,9 @@ class Fold:
         """What all of them come to."""
         self._end_account()
         self._key = None
-        closings: dict[str, list[Line]] = {}
+        closings: dict[str, list[AccountPart]] = {}
         for part in self._accounts:
-            closings.setdefault(part.closing.currency, []).append(part.closing)
+            closings.setdefault(part.closing.currency, []).append(part)
         return Figures(
             currencies=[self._currency(currency, closings[currency]) for currency in sorted(closings)],
             accounts=self._accounts, lines=self._lines,
@@ -138,12 +160,20 @@ class Fold:
     def _end_account(self) -> None:
         if self._key is None or self._last is None:
             return
-        month = self._month.month() if self._period.span is Span.MONTH else None
-        self._accounts.append(AccountPart(closing=self._last, month=month))
+        closing, notified = self._last, self._close.notified.get(self._key)
+        by_statement = closing.statement_state is not None and closing.resource is not None
+        self._accounts.append(
+            AccountPart(
+                closing=closing, on_the_way=self._close.on_the_way.get(self._key, OnTheWay()),
+                confirmed_by="tier3" if by_statement else "tier1" if notified else None,
+                confirmed_at=closing.done_at if by_statement else notified,
+                month=self._month.month() if self._period.span is Span.MONTH else None,
+            )
+        )  # fmt: skip
 
-    def _currency(self, currency: str, lines: list[Line]) -> CurrencyPart:
+    def _currency(self, currency: str, parts: list[AccountPart]) -> CurrencyPart:
         closing = Tally(currency, self._period.as_of)
-        shown = [line for line in lines if line.standing is not Standing.NONE_DUE]
+        shown = [part.closing for part in parts if part.closing.standing is not Standing.NONE_DUE]
         for line in shown:
             closing.add(line)
         days = [self._tallies[key].total() for key in sorted(self._open_days) if key[0] == currency]
@@ -153,8 +183,17 @@ class Fold:
             resource.add(total.resource, total.day)
         return CurrencyPart(
             currency=currency, token=f"x{currency}", closing=closing.total(), holdings=holdings(shown), days=days,
+            on_the_way=_sum(part.on_the_way for part in parts),
             requirement=requirement.extent(), resource=resource.extent(),
         )  # fmt: skip
+
+
+def _sum(of: Iterable[OnTheWay]) -> OnTheWay:
+    held, sent, announced = Decimal(0), Decimal(0), Decimal(0)
+    for way in of:
+        held, sent = EXACT.add(held, way.held), EXACT.add(sent, way.sent)
+        announced = EXACT.add(announced, way.announced)
+    return OnTheWay(held, sent, announced)
 
 
 class _Month:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -95,6 +95,16 @@ class AccountDay(msgspec.Struct, frozen=True, kw_only=True):
     """Credited, not yet received: tokens that a ledger kept elsewhere minted before the bank's credit. No resource."""
 
 
+class OnTheWay(msgspec.Struct, frozen=True):
+    """What was on its way at a cut-off, in major units. `held` and `sent` payouts are tokens that are outstanding
+    still; `announced` credits are promised, which backs nothing.
+    """
+
+    held: Decimal = Decimal(0)
+    sent: Decimal = Decimal(0)
+    announced: Decimal = Decimal(0)
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """An account's day as a report says it. Amounts in major units; `excess` is below zero for a shortfall.
 
@@ -111,21 +121,21 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
     timeliness: Timeliness
     due_by: datetime
-    done_at: datetime | None
+    done_at: datetime | None = None
     tokens_outstanding: Decimal
     uncredited: Decimal
     unpaid: Decimal
     requirement: Decimal
     unreceived: Decimal
-    bank_balance: Decimal | None
+    bank_balance: Decimal | None = None
     resource: Decimal | None
     excess: Decimal | None
-    level: str | None
-    snapshot_id: UUID | None
-    revision: int | None
-    statement_reference: str | None
-    statement_state: str | None
-    failed_checks: tuple[str, ...]
+    level: str | None = None
+    snapshot_id: UUID | None = None
+    revision: int | None = None
+    statement_reference: str | None = None
+    statement_state: str | None = None
+    failed_checks: tuple[str, ...] = ()
 
 
 def line_of(of: AccountDay, now: datetime) -> Line:
@@ -137,13 +147,19 @@ def line_of(of: AccountDay, now: datetime) -> Line:
     return Line(
         account_id=of.account_id, account_number=of.account_number, currency=of.currency, bank=of.bank_name,
         role=of.role, day=of.day, cut_off=of.cut_off, standing=_standing(of), timeliness=_timeliness(of, now),
-        due_by=of.due_by, done_at=closed and closed.done_at, tokens_outstanding=tokens, uncredited=of.uncredited,
-        unpaid=of.unpaid, requirement=requirement, unreceived=of.unreceived, bank_balance=closed and closed.bank,
-        resource=resource, excess=None if resource is None else EXACT.subtract(resource, requirement),
-        level=closed and closed.level, snapshot_id=closed and closed.snapshot_id, revision=closed and closed.revision,
-        statement_reference=closed and closed.statement_reference, statement_state=closed and closed.statement_state,
-        failed_checks=closed.failed_checks if closed else (),
+        due_by=of.due_by, tokens_outstanding=tokens, uncredited=of.uncredited, unpaid=of.unpaid,
+        requirement=requirement, unreceived=of.unreceived, resource=resource,
+        excess=None if resource is None else EXACT.subtract(resource, requirement),
+        **({} if closed is None else _said(closed)),
     )  # fmt: skip
+
+
+def _said(closed: Closed) -> dict[str, Any]:
+    return {
+        "bank_balance": closed.bank, "level": closed.level, "snapshot_id": closed.snapshot_id,
+        "revision": closed.revision, "statement_reference": closed.statement_reference,
+        "statement_state": closed.statement_state, "failed_checks": closed.failed_checks, "done_at": closed.done_at,
+    }  # fmt: skip
 
 
 def _resource(of: AccountDay) -> Decimal | None:
@@ -164,7 +180,7 @@ def _standing(of: AccountDay) -> Standing:
 def _timeliness(of: AccountDay, now: datetime) -> Timeliness:
     if not of.due:
         return Timeliness.NONE_DUE
-    done = of.closed and of.closed.done_at
+    done = None if of.closed is None else of.closed.done_at
     if done is not None:
         return Timeliness.MET if done <= of.due_by else Timeliness.LATE
     # A snapshot of which nobody can say when it was made shows nothing.

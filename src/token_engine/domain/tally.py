@@ -18,8 +18,8 @@ _ROUNDING: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 class Total(msgspec.Struct, frozen=True, kw_only=True):
     """All accounts of a currency on a day. Amounts in major units; `excess` is below zero for a shortfall.
 
-    `resource` is what evidence shows; `unproven` is the part of the requirement of accounts whose resource nothing shows.
-    So `excess` takes what nobody has shown for missing: too low until the evidence is there, never too high.
+    `resource` is what evidence shows, `unproven` the requirement of accounts whose resource nothing shows. So `excess`
+    takes what nobody has shown for missing: too low until the evidence is there, never too high.
     `accounts_carried` stand with the figures of the day before, for their banks were closed.
     """
 

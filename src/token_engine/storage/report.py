@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 from psycopg.rows import dict_row
 
 from token_engine.domain.period import Scope
-from token_engine.domain.safeguarding import AccountDay, Closed, Role
+from token_engine.domain.safeguarding import AccountDay, Closed, OnTheWay, Role
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("report")
-_AT_ONCE: Final = 5_000
+_AT_ONCE: Final = 500
+"""Rows that are folded before others on the same loop have their turn."""
 _ROLES: Final = {role.value: role for role in Role}
-
-
-class Named(NamedTuple):
-    """An account by all of its names."""
-
-    id: UUID
-    number: str
-    currency: str
-
-
-class UnderWay(NamedTuple):
-    """What was on its way at an account's cut-off, in major units: held and sent payouts, announced credits."""
-
-    held: Decimal
-    sent: Decimal
-    announced: Decimal
 
 
 async def at_one_moment(tx: Transaction) -> None:
@@ -42,16 +26,23 @@ async def at_one_moment(tx: Transaction) -> None:
     await tx.execute(_sql.as_sets)
 
 
-async def named(tx: Transaction, key: UUID | None, number: str) -> list[Named]:
-    """The accounts of that id or number: several where one number has several currencies."""
-    return [Named(*row) for row in await (await tx.execute(_sql.scope, {"id": key, "number": number})).fetchall()]
+async def account_of(tx: Transaction, key: UUID) -> Scope:
+    """The scope of one account that is known."""
+    [row] = await (await tx.execute(_sql.account, {"id": key})).fetchall()
+    return Scope(account_id=key, account_number=row[0], currency=row[1])
+
+
+async def has_currency(tx: Transaction, currency: str) -> bool:
+    """Whether there is, or was, an account of that currency."""
+    [row] = await (await tx.execute(_sql.has_currency, {"currency": currency})).fetchall()
+    return bool(row[0])
 
 
 async def account_days(
     tx: Transaction, scope: Scope, days: Sequence[date], due: Callable[[date], bool],
     following: Callable[[date], date], *, all_books: bool,
 ) -> AsyncIterator[AccountDay]:  # fmt: skip
-    """What is known of each account on each of `days`, by account, then day; some thousands of rows in memory.
+    """What is known of each account on each of `days`, by account, then day; some hundreds of rows in memory.
 
     `due` says whether banks are open on a day, `following` the next day that they are. `all_books`: the ledger is also
     told of days without a snapshot on which they are closed.
@@ -86,14 +77,14 @@ def _account_day(row: Sequence[Any]) -> AccountDay:
     )  # fmt: skip
 
 
-async def under_way(tx: Transaction, scope: Scope, day: date) -> dict[UUID, UnderWay]:
+async def under_way(tx: Transaction, scope: Scope, day: date) -> dict[UUID, OnTheWay]:
     """What was on its way at the cut-off of `day`, by account; accounts with nothing are left out."""
     rows = await (await tx.execute(_sql.under_way, _scope(scope) | {"day": day})).fetchall()
-    return {row[0]: UnderWay(*row[1:]) for row in rows}
+    return {row[0]: OnTheWay(*row[1:]) for row in rows}
 
 
 async def notified(tx: Transaction, scope: Scope, first: date, day: date) -> dict[UUID, datetime]:
-    """When a message of the bank last told of an entry from `first` to `day`, of accounts without a snapshot on `day`."""
+    """When a message of the bank last told of an entry from `first` to `day`, of accounts without a snapshot then."""
     parameters = {"account_id": scope.account_id, "first": first, "day": day}
     return dict(await (await tx.execute(_sql.notified, parameters)).fetchall())
 

@@ -7,9 +7,11 @@ SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 SELECT set_config('cursor_tuple_fraction', '1', true), set_config('enable_nestloop', 'off', true),
     set_config('jit', 'off', true), set_config('work_mem', '64MB', true)
 
--- name: scope
-SELECT a.id, a.account_number, a.currency FROM emi_accounts a
-WHERE a.id = %(id)s::uuid OR a.account_number = %(number)s::text ORDER BY a.currency LIMIT 2
+-- name: account
+SELECT account_number, currency FROM emi_accounts WHERE id = %(id)s
+
+-- name: has_currency
+SELECT EXISTS (SELECT 1 FROM emi_accounts WHERE currency = %(currency)s)
 
 -- name: account_days
 -- A row for each account and day, whether or not the day has a snapshot. Ordered by account, then day.
