@@ -35,13 +35,14 @@ SELECT at, actor, action, details FROM audit_log
 WHERE at >= %(from)s AND at <= %(to)s AND account_id = %(account_id)s ORDER BY id LIMIT %(limit)s
 
 -- name: closings
-SELECT id, state, requested_by, reason, requested_at, settled_by, settled_reason, settled_at
+SELECT id, account_id, state, critical_judgements, requested_by, reason, requested_at, expires_at, settled_by,
+    settled_reason, settled_at
 FROM breaker_closings WHERE account_id = %(account_id)s AND requested_at BETWEEN %(from)s AND %(to)s
 ORDER BY requested_at, id
 
 -- name: overrides
-SELECT id, state, requested_by, reason, requested_at, expires_at, approved_by, approved_reason, approved_at, ended_by,
-    ended_reason, ended_at
+SELECT id, account_id, state, requested_by, reason, requested_at, expires_at, approved_by, approved_reason,
+    approved_at, ended_by, ended_reason, ended_at
 FROM breaker_overrides WHERE account_id = %(account_id)s AND requested_at BETWEEN %(from)s AND %(to)s
 ORDER BY requested_at, id
 
