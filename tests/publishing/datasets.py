@@ -23,7 +23,7 @@ def at(day: date, hour: float = 0) -> datetime:
 
 
 def shut(day: date, ledger: str, bank: str, **more: Any) -> Closed:
-    said = {
+    said: dict[str, Any] = {
         "snapshot_id": UUID(int=day.toordinal()), "revision": 0, "ledger": Decimal(ledger), "bank": Decimal(bank),
         "reconciled": True, "statement_reference": f"STMT-{day}", "statement_state": "ACCEPTED", "level": "Ok",
         "done_at": at(day, 27),
@@ -32,7 +32,7 @@ def shut(day: date, ledger: str, bank: str, **more: Any) -> Closed:
 
 
 def account_day(number: int, day: date, closed: Closed | None, **more: Any) -> AccountDay:
-    said = {
+    said: dict[str, Any] = {
         "account_id": UUID(int=number), "account_number": f"AE{number:021d}", "currency": "AED",
         "bank_name": "Emirates Bank", "role": Role.SAFEGUARDING, "day": day, "due": is_business_day(day),
         "cut_off": at(day, 20), "due_by": at(next_business_day(day), 24), "books": Decimal(1000), "closed": closed,

@@ -14,7 +14,7 @@ from token_engine.domain.override import Override
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures that opened the breaker, in major units; `difference` is bank − ledger, below zero for a shortfall."""
+    """The figures that opened the breaker, in major units. `difference` is below zero for a shortfall."""
 
     discrepancy_id: UUID
     severity: str

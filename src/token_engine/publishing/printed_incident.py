@@ -52,13 +52,13 @@ def _judgement(incident: Incident) -> list[Flowable]:
     if judged is None:
         story.append(text("No judgement of a balance is known from that moment."))
     else:
-        story.append(
-            figures(
-                [(f"Ledger: tokens outstanding, judged {judged.severity}", money(judged.ledger, incident.currency), False),
-                 ("Bank", money(judged.bank, incident.currency), False),
-                 ("Shortfall" if judged.difference < 0 else "Excess", money(judged.difference, incident.currency), True)]
-            )
-        )  # fmt: skip
+        currency, short = incident.currency, judged.difference < 0
+        rows = [
+            (f"Ledger: tokens outstanding, judged {judged.severity}", money(judged.ledger, currency), False),
+            ("Bank", money(judged.bank, currency), False),
+            ("Shortfall" if short else "Excess", money(judged.difference, currency), True),
+        ]
+        story.append(figures(rows))
     if evidence is None:
         return [*story, gap(1), text("No message of the bank was its evidence.")]
     words = (

@@ -10,7 +10,7 @@ from typing import Final
 from token_engine.domain.dataset import Cover, Dataset
 from token_engine.publishing.tables import tables_of
 
-_FORMULA: Final = re.compile(r"[=+@\t\r]|-(?![0-9])")
+_FORMULA: Final = re.compile(r"[=+@\t\r]|-(?![0-9]+(\.[0-9]+)?\Z)")
 
 
 def as_csv(dataset: Dataset, cover: Cover) -> bytes:

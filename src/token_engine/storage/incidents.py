@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -40,7 +42,8 @@ async def message(tx: Transaction, number: int) -> dict[str, Any] | None:
 async def audit(tx: Transaction, account_id: UUID, start: datetime, end: datetime) -> list[dict[str, Any]]:
     """The audit log of the account from `start` to `end`: the first AUDIT_SHOWN rows and one more, if there is one."""
     parameters = {"account_id": account_id, "from": start, "to": end, "limit": AUDIT_SHOWN + 1}
-    return await _rows(tx, _sql.audit, parameters)
+    rows = await _rows(tx, _sql.audit, parameters)
+    return [row | {"details": json.loads(row["details"], parse_float=Decimal)} for row in rows]
 
 
 async def closings(tx: Transaction, account_id: UUID, start: datetime, end: datetime) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ FROM bank_messages WHERE id = %(id)s
 
 -- name: audit
 -- What was done about the account, or refused, meanwhile.
-SELECT at, actor, action, details FROM audit_log
+SELECT at, actor, action, details::text FROM audit_log
 WHERE at >= %(from)s AND at <= %(to)s AND account_id = %(account_id)s ORDER BY id LIMIT %(limit)s
 
 -- name: closings
