@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
@@ -75,21 +76,25 @@ def _table(name: str, of: type[msgspec.Struct], values: Any) -> Table:
 
 
 def _columns(of: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
-    for field in msgspec.structs.fields(of):
-        inner = struct_in(field.type)
+    for name, inner in _parts(of):
         if inner is None:
-            yield prefix + field.name
+            yield prefix + name
         else:
-            yield from _columns(inner, prefix if field.name == _HIDDEN else f"{prefix}{field.name}_")
+            yield from _columns(inner, prefix if name == _HIDDEN else f"{prefix}{name}_")
 
 
 def _cells(of: type[msgspec.Struct], value: dict[str, Any] | None) -> Iterator[Any]:
-    for field in msgspec.structs.fields(of):
-        inner, member = struct_in(field.type), value[field.name] if value is not None else None
+    for name, inner in _parts(of):
+        member = value[name] if value is not None else None
         if inner is None:
             yield member
         else:
             yield from _cells(inner, member)
+
+
+@cache
+def _parts(of: type[msgspec.Struct]) -> tuple[tuple[str, type[msgspec.Struct] | None], ...]:
+    return tuple((field.name, struct_in(field.type)) for field in msgspec.structs.fields(of))
 
 
 def struct_in(of: Any) -> type[msgspec.Struct] | None:
