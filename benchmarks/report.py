@@ -71,6 +71,9 @@ INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amoun
 SELECT md5('account ' || n)::uuid, 1 + d % 30, 'camt.054', 'M', 5, 'CRDT', 'BOOK', false, 5, date '2025-11-01' + d,
     'CRDT BOOK ref ' || d, 0, true
 FROM generate_series(0, 27, 3) d, generate_series(1, {accounts}) n;
+INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status)
+SELECT t.id, 1, e.account_id, e.id, 5, 'BOOK'
+FROM bank_entries e JOIN statements t ON t.account_id = e.account_id AND t.statement_date = e.booking_date;
 INSERT INTO entry_meetings (account_id, amount, identity, occurrence, met, movement_id, actor, reason, at)
 SELECT account_id, amount, identity, occurrence, 'allocation', 2000000000 + id, 'ann', 'r',
     booking_date + interval '40 hours' FROM bank_entries WHERE id % 20 > 0;

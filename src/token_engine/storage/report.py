@@ -23,7 +23,6 @@ _ROLES: Final = {role.value: role for role in Role}
 async def at_one_moment(tx: Transaction) -> None:
     """Let all of a report's questions see the same. Call first in the transaction."""
     await tx.execute(_sql.prepare)
-    await tx.execute(_sql.as_sets)
 
 
 async def account_of(tx: Transaction, key: UUID) -> Scope:
@@ -47,15 +46,19 @@ async def account_days(
     `due` says whether banks are open on a day, `following` the next day that they are. `all_books`: the ledger is also
     told of days without a snapshot on which they are closed.
     """
+    returned = await (await tx.execute(_sql.returned, _scope(scope))).fetchall()
     parameters = _scope(scope) | {
+        "returned": [row[0] for row in returned], "gone_on": [row[1] for row in returned],
         "days": list(days), "due": [due(day) for day in days], "following": [following(day) for day in days],
         "first": days[0], "last": days[-1], "all_books": all_books,
     }  # fmt: skip
+    await tx.execute(_sql.as_sets)
     async with tx.connection.cursor(name="account_days") as cursor:
         cursor.itersize = _AT_ONCE
         await cursor.execute(_sql.account_days, parameters)
         async for row in cursor:
             yield _account_day(row)
+    await tx.execute(_sql.as_usual)
 
 
 def _account_day(row: Sequence[Any]) -> AccountDay:

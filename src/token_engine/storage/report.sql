@@ -3,9 +3,19 @@
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 
 -- name: as_sets
--- Every account of a month is a set, not a row at a time: a cursor is otherwise planned for its first rows.
+-- Every account of a month is a set: a cursor is otherwise planned for its first rows, and a step whose rows were
+-- guessed too few is repeated for each row of the next. What is looked up one by one below has no joins.
 SELECT set_config('cursor_tuple_fraction', '1', true), set_config('enable_nestloop', 'off', true),
     set_config('jit', 'off', true), set_config('work_mem', '64MB', true)
+
+-- name: as_usual
+SELECT set_config('enable_nestloop', 'on', true)
+
+-- name: returned
+-- Receipts that somebody sent back, and the day that they were gone. Few, ever.
+SELECT r.entry_id, entry_day(r.debit_id) FROM receipt_returns r JOIN emi_accounts a ON a.id = r.account_id
+WHERE (%(account_id)s::uuid IS NULL OR r.account_id = %(account_id)s::uuid)
+    AND (%(currency)s::text IS NULL OR a.currency = %(currency)s::text)
 
 -- name: account
 SELECT account_number, currency FROM emi_accounts WHERE id = %(id)s
@@ -84,26 +94,19 @@ WITH period AS MATERIALIZED (
             WHERE 'issued' IN (leaves, enters) AND at > (SELECT min(cut_off) FROM unclosed)
                 AND account_id IN (SELECT account_id FROM unclosed)) told) summed
     WHERE day IS NOT NULL
+), returned AS MATERIALIZED (
+    SELECT entry_id, gone_on FROM unnest(%(returned)s::bigint[], %(gone_on)s::date[]) AS u (entry_id, gone_on)
 ), receipts AS MATERIALIZED (
     -- Credits that nobody had announced: the day they came, and until when nobody had them.
-    SELECT e.account_id, e.position_change AS amount, m.met, m.movement_id, m.at AS met_at,
-        coalesce(d.day, e.booking_date, (SELECT (received_at AT TIME ZONE 'UTC')::date FROM bank_messages
-            WHERE id = e.message_id)) AS day, gone.day AS gone_on
+    SELECT e.account_id, e.position_change AS amount, m.met, m.movement_id, m.at AS met_at, entry_day(e.id) AS day,
+        r.gone_on
     FROM bank_entries e JOIN scope s ON s.id = e.account_id
     LEFT JOIN entry_meetings m ON (m.account_id, m.amount, m.identity, m.occurrence)
         = (e.account_id, e.amount, e.identity, e.occurrence)
-    LEFT JOIN LATERAL (
-        SELECT min(t.statement_date) AS day FROM statement_lines l JOIN statements t ON t.id = l.statement_id
-        WHERE l.entry_id = e.id AND t.state IN ('ACCEPTED', 'RELEASED')) d ON true
-    LEFT JOIN receipt_returns r ON m.met = 'return' AND r.entry_id = e.id
-    LEFT JOIN LATERAL (
-        SELECT coalesce(min(t.statement_date), max(x.booking_date), max((b.received_at AT TIME ZONE 'UTC')::date)) AS day
-        FROM bank_entries x JOIN bank_messages b ON b.id = x.message_id
-        LEFT JOIN statement_lines l ON l.entry_id = x.id
-        LEFT JOIN statements t ON t.id = l.statement_id AND t.state IN ('ACCEPTED', 'RELEASED')
-        WHERE x.id = r.debit_id) gone ON true
+    LEFT JOIN returned r ON r.entry_id = e.id
     WHERE e.unexpected AND e.position_change > 0
-        AND (m.at IS NULL OR m.met = 'return' OR m.at > %(first)s::date - interval '1 day')
+        AND (m.at IS NULL OR m.at > %(first)s::date - interval '1 day' OR m.met = 'return'
+            AND (r.gone_on IS NULL OR r.gone_on >= %(first)s::date))
 ), uncredited AS (
     SELECT g.account_id, g.day, sum(r.amount) AS amount
     FROM grid g JOIN receipts r ON r.account_id = g.account_id AND r.day <= g.day
@@ -117,11 +120,8 @@ WITH period AS MATERIALIZED (
 ), unanswered AS MATERIALIZED (
     -- Movements that no entry of the bank answered for when they were posted.
     SELECT v.id, v.account_id, v.amount, v.at, v.kind = 'mint' AS minted, undone.at AS undone_at, x.match_id,
-        x.statement_id AS matched_by, (
-            SELECT max(coalesce(t.statement_date, e.booking_date)) FROM matches o JOIN bank_entries e ON e.id = o.entry_id
-            LEFT JOIN statement_lines l ON l.entry_id = e.id
-            LEFT JOIN statements t ON t.id = l.statement_id AND t.state IN ('ACCEPTED', 'RELEASED')
-            WHERE o.match_id = x.match_id) AS matched_day
+        x.statement_id AS matched_by,
+        (SELECT max(entry_day(o.entry_id)) FROM matches o WHERE o.match_id = x.match_id) AS matched_day
     FROM ledger_movements v JOIN scope s ON s.id = v.account_id
     LEFT JOIN ledger_movements undone ON undone.reverses = v.id
     LEFT JOIN matches x ON x.movement_id = v.id
