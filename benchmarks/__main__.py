@@ -1,6 +1,7 @@
 """Measure, print one table, and write `benchmarks/out/figures.json`.
 
-python -m benchmarks [--full] [drain | latency | http | expectations | holds | growth | memory | reading | report …]
+python -m benchmarks [--full] [drain | latency | http | expectations | holds | growth | memory | reading |
+                              eod | matching | report …]
 """
 
 from __future__ import annotations

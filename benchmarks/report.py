@@ -48,10 +48,10 @@ FROM generate_series('2025-11-01Z'::timestamptz, '2025-11-30Z', '1 day') d, gene
 INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, from_holder, reason, actor, at)
 SELECT md5('account ' || n)::uuid, 'burn', 1, 'holder', 'issued', 'h', 'r', 'a', d + interval '11 hours'
 FROM generate_series('2025-11-03Z'::timestamptz, '2025-11-24Z', '7 days') d, generate_series(1, {accounts}, 10) n;
-INSERT INTO statements (account_id, message_id, bank_message_id, statement_date, opening_balance, closing_balance,
-    entries, booked_sum, cut_off, state, checks, ledger_balance, threshold_level, entries_matched, entries_unmatched,
-    last_movement, at)
-SELECT md5('account ' || n)::uuid, 1, 'S', d::date, 0, 1000000 + n, 1, 0, d + interval '1 day',
+INSERT INTO statements (account_id, message_id, bank_message_id, identity, content, statement_date,
+    opening_balance, closing_balance, entries, booked_sum, cut_off, state, checks, ledger_balance, threshold_level,
+    entries_matched, entries_unmatched, last_movement, at)
+SELECT md5('account ' || n)::uuid, 1, 'S', 'S ' || d::date, '', d::date, 0, 1000000 + n, 1, 0, d + interval '1 day',
     CASE WHEN n % 500 = 7 THEN 'QUARANTINED' ELSE 'ACCEPTED' END,
     '[{{"name": "entries_sum", "outcome": "passed", "text": "as stated"}}]', 1000000 + n, 'Ok', 1, 0, 1000000000,
     d + interval '30 hours'
@@ -71,8 +71,8 @@ INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amoun
 SELECT md5('account ' || n)::uuid, 1 + d % 30, 'camt.054', 'M', 5, 'CRDT', 'BOOK', false, 5, date '2025-11-01' + d,
     'CRDT BOOK ref ' || d, 0, true
 FROM generate_series(0, 27, 3) d, generate_series(1, {accounts}) n;
-INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status)
-SELECT t.id, 1, e.account_id, e.id, 5, 'BOOK'
+INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status, in_closing)
+SELECT t.id, 1, e.account_id, e.id, 5, 'BOOK', true
 FROM bank_entries e JOIN statements t ON t.account_id = e.account_id AND t.statement_date = e.booking_date;
 INSERT INTO entry_meetings (account_id, amount, identity, occurrence, met, movement_id, actor, reason, at)
 SELECT account_id, amount, identity, occurrence, 'allocation', 2000000000 + id, 'ann', 'r',

@@ -34,9 +34,10 @@ def close(engine: Engine, number: str, *, reconciled: bool = True, bank: str = "
             " INSERT INTO bank_messages (digest, received_at, door, source, raw, raw_size, state, answer,"
             " last_attempt_at) VALUES (sha256(%(number)s::text::bytea), %(at)s, 'HTTP', 's', '', 0, 'RECORDED', '{}',"
             " %(at)s) RETURNING id), s AS ("
-            " INSERT INTO statements (account_id, message_id, bank_message_id, statement_date, closing_balance,"
-            " entries, booked_sum, cut_off, state, checks, ledger_balance, threshold_level, entries_matched,"
-            " entries_unmatched, at) SELECT a.id, m.id, 'S', %(day)s, %(bank)s, 0, 0, %(at)s, 'ACCEPTED', '[]',"
+            " INSERT INTO statements (account_id, message_id, bank_message_id, identity, content, statement_date,"
+            " closing_balance, entries, booked_sum, cut_off, state, checks, ledger_balance, threshold_level,"
+            " entries_matched, entries_unmatched, at)"
+            " SELECT a.id, m.id, 'S', 'S', '', %(day)s, %(bank)s, 0, 0, %(at)s, 'ACCEPTED', '[]',"
             " 1000000, 'Ok', 0, 0, %(at)s FROM a, m)"
             " INSERT INTO emi_account_snapshots (id, account_id, snapshot_date, ledger_balance, bank_reported_balance,"
             " reconciled) SELECT gen_random_uuid(), a.id, %(day)s, 1000000, %(bank)s, %(reconciled)s FROM a",
@@ -122,9 +123,9 @@ def test_the_firm_and_a_token_add_up_what_their_accounts_have(engine: Engine, ac
     told = engine.get(path(token="xKWD"))
     [part] = told["report"]["currencies"]
     closing = part["closing"]
-    # The other's tokens came to be today: on that day it owed none, and nothing shows what it had.
-    assert (closing["requirement"], closing["resource"]) == ("1000000.000", "1000000.000")
-    assert (closing["accounts"], closing["accounts_without_evidence"]) == (2, 1)
+    assert (closing["requirement"], closing["resource"]) == ("2000000.000", "1000000.000")
+    assert (closing["excess"], closing["unproven"]) == ("-1000000.000", "1000000.000")
+    assert closing["accounts_without_evidence"] == 1
     firm = engine.get(path())
     assert part in firm["report"]["currencies"]
     month = engine.get(path("month", date=f"{DAY:%Y-%m}", token="KWD"))

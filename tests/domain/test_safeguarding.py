@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from token_engine.domain.period import Period, Span, is_business_day, next_business_day, period_of
+from token_engine.domain.calendar import StatementCalendar
+from token_engine.domain.period import WEEKDAYS, Period, Span, day_ends, period_of
 from token_engine.domain.refusal import RefusedError
 from token_engine.domain.report import AtTheClose, figures_of
 from token_engine.domain.safeguarding import (
@@ -57,9 +58,9 @@ def closed(ledger: str | Decimal = "100", bank: str | Decimal = "100", **more: A
 def account_day(day: date = FIRST, number: int = 1, **more: Any) -> AccountDay:
     said: dict[str, Any] = {
         "account_id": UUID(int=number), "account_number": f"N{number}", "currency": "AED", "bank_name": "Bank",
-        "role": Role.SAFEGUARDING, "day": day, "due": is_business_day(day),
-        "cut_off": midnight(day + timedelta(days=1)), "due_by": midnight(next_business_day(day) + timedelta(days=1)),
-        "books": Decimal(0),
+        "role": Role.SAFEGUARDING, "day": day, "due": WEEKDAYS.business_day(day),
+        "cut_off": midnight(day + timedelta(days=1)), "books": Decimal(0),
+        "due_by": midnight(WEEKDAYS.next_business_day(day) + timedelta(days=1)),
     }  # fmt: skip
     return AccountDay(**said | more)
 
@@ -112,6 +113,21 @@ def test_the_day_is_closed_by_the_end_of_the_next_business_day() -> None:
         assert line_of(account_day(friday), now).timeliness is found
         unknown = account_day(friday, closed=closed(done_at=None))
         assert line_of(unknown, now).timeliness is found, "a snapshot that nobody dates shows nothing"
+
+
+def test_a_bank_has_its_own_days() -> None:
+    friday = FIRST + timedelta(days=4)
+    bank = StatementCalendar(
+        time_zone="Asia/Dubai", cut_off=time(17), weekend=("FR", "SA"), extra_holidays=(friday + timedelta(days=2),)
+    )  # fmt: skip
+    ends = day_ends(bank, friday)
+    assert not ends.due
+    assert ends.cut_off == midnight(friday) + timedelta(hours=13)
+    # Friday and Saturday are its weekend, and it does not work on this Sunday: Monday ends at 20:00 UTC.
+    assert ends.due_by == midnight(friday + timedelta(days=3)) + timedelta(hours=20)
+    assert day_ends(bank, friday - timedelta(days=1)).due_by == ends.due_by
+    plain = day_ends(WEEKDAYS, friday)
+    assert plain == (True, midnight(friday + timedelta(days=1)), midnight(friday + timedelta(days=4)))
 
 
 # A week of several accounts, against sums of fractions -----------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from token_engine.domain.dataset import Cover, Dataset, Discrepancy, Opening, Signature
-from token_engine.domain.period import Period, Scope, Span, is_business_day, next_business_day, report_id
+from token_engine.domain.period import WEEKDAYS, Period, Scope, Span, report_id
 from token_engine.domain.report import AtTheClose, figures_of
 from token_engine.domain.safeguarding import AccountDay, Closed, OnTheWay, Role, line_of
 from token_engine.publishing.canonical import digest
@@ -34,8 +34,9 @@ def shut(day: date, ledger: str, bank: str, **more: Any) -> Closed:
 def account_day(number: int, day: date, closed: Closed | None, **more: Any) -> AccountDay:
     said: dict[str, Any] = {
         "account_id": UUID(int=number), "account_number": f"AE{number:021d}", "currency": "AED",
-        "bank_name": "Emirates Bank", "role": Role.SAFEGUARDING, "day": day, "due": is_business_day(day),
-        "cut_off": at(day, 20), "due_by": at(next_business_day(day), 24), "books": Decimal(1000), "closed": closed,
+        "bank_name": "Emirates Bank", "role": Role.SAFEGUARDING, "day": day, "due": WEEKDAYS.business_day(day),
+        "cut_off": at(day, 20), "due_by": at(WEEKDAYS.next_business_day(day), 24), "books": Decimal(1000),
+        "closed": closed,
     }  # fmt: skip
     return AccountDay(**said | more)
 
@@ -51,7 +52,7 @@ def dataset_of(
     figures = figures_of(lines, period, close or AtTheClose({}, {}), keep_lines=keep)
     return Dataset(
         id=report_id(period, scope), period=period, scope=scope, as_of=period.as_of,
-        until=at(next_business_day(period.last), 24), currencies=figures.currencies, accounts=figures.accounts,
+        until=at(WEEKDAYS.next_business_day(period.last), 24), currencies=figures.currencies, accounts=figures.accounts,
         lines=figures.lines, discrepancies=discrepancies or [], incidents=incidents or [],
     )  # fmt: skip
 
@@ -108,7 +109,7 @@ def days_of_a_month(accounts: int, *, bad_every: int = 97) -> Iterator[AccountDa
     for number in range(1, accounts + 1):
         for n in range(30):
             day = date(2025, 11, 1) + timedelta(days=n)
-            open_ = is_business_day(day)
+            open_ = WEEKDAYS.business_day(day)
             balance = f"{1000 + number * 3 + n}.{number % 100:02d}"
             missing = number % bad_every == 0 and n == 18
             short = number % (2 * bad_every) == 0 and n == 20

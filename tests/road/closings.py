@@ -38,12 +38,13 @@ class Days:
         done = done or at(day, 30)
         checks = [{"name": name, "outcome": "failed", "text": "as told"} for name in failed]
         row = await self.road.row(
-            "INSERT INTO statements (account_id, message_id, bank_message_id, statement_date, closing_balance, entries,"
+            "INSERT INTO statements (account_id, message_id, bank_message_id, identity, content, statement_date,"
+            " closing_balance, entries,"
             " booked_sum, cut_off, state, checks, ledger_balance, threshold_level, entries_matched, entries_unmatched,"
             " last_movement, at)"
-            " VALUES (%s, %s, %s, %s, %s, 0, 0, %s, %s, %s, %s, %s, 0, 0, %s, %s) RETURNING id",
-            self.account, await self.message(f"STMT-{day}", done), f"STMT-{day}", day, Decimal(bank), at(day, 24),
-            state, json.dumps(checks), Decimal(ledger), level, last_movement, done,
+            " VALUES (%s, %s, %s, %s, '', %s, %s, 0, 0, %s, %s, %s, %s, %s, 0, 0, %s, %s) RETURNING id",
+            self.account, await self.message(f"STMT-{day}", done), f"STMT-{day}", f"{uuid4()} {day}", day,
+            Decimal(bank), at(day, 24), state, json.dumps(checks), Decimal(ledger), level, last_movement, done,
         )  # fmt: skip
         return int(row["id"])
 
@@ -96,8 +97,8 @@ class Days:
         )  # fmt: skip
         if statement is not None:
             await self.road.row(
-                "INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status)"
-                " SELECT %s, 1 + count(*), %s, %s, %s, 'BOOK' FROM statement_lines WHERE statement_id = %s"
+                "INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status, in_closing)"
+                " SELECT %s, 1 + count(*), %s, %s, %s, 'BOOK', true FROM statement_lines WHERE statement_id = %s"
                 " RETURNING line",
                 statement, self.account, row["id"], signed, statement,
             )  # fmt: skip

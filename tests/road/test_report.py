@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from road.bench import Road, road_on
+from road.bench import NOW, Road, road_on
 from road.closings import Days, at
+from token_engine.domain.calendar import StatementCalendar
 from token_engine.domain.dataset import Dataset
 from token_engine.domain.period import Span
 from token_engine.domain.refusal import RefusedError
 from token_engine.domain.safeguarding import Line, Role, Standing, Timeliness
 from token_engine.publishing.canonical import digest
+from token_engine.storage import calendars
 from token_engine.storage import report as stored
 from token_engine.storage.database import Database
 from token_engine.tiers import report
@@ -301,16 +303,18 @@ def test_an_account_is_asked_of_for_the_days_that_it_was_kept(migrated: str) -> 
 def test_the_banks_calendar_says_when_its_day_ends(migrated: str) -> None:
     async def story(road: Road) -> UUID:
         account = await road.account()
-        await road.row(
-            "INSERT INTO statement_calendars (account_id, time_zone, cut_off, ends_next_day, due_after)"
-            " VALUES (%s, 'Asia/Dubai', '17:00', false, '6 hours') RETURNING account_id", account,
+        calendar = StatementCalendar(
+            time_zone="Asia/Dubai", cut_off=time(17), due_after=timedelta(hours=6), extra_holidays=(NEXT,),
         )  # fmt: skip
+        await calendars.save(road.tx, account, calendars.Kept(calendar, DAY, LATER, "ann", NOW))
         await Days(road, account).move("mint", "5", at(DAY, 13) + timedelta(seconds=1))
         return account
 
     line = only(told(migrated, story))
     assert all_of(line.cut_off, line.tokens_outstanding) == (at(DAY, 13), 1000000)
-    assert line.due_by == at(NEXT, 20)
+    assert line.due_by == at(NEXT, 44), "its bank does not work on the next day"
+    line = only(told(migrated, no_more, day(NEXT)))
+    assert all_of(line.standing, line.timeliness, line.tokens_outstanding) == ("none_due", "none_due", 1000005)
 
 
 def test_discrepancies_and_incidents_as_they_stood_when_the_day_could_be_closed(migrated: str) -> None:

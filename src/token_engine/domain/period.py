@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from token_engine.domain.calendar import StatementCalendar
 from token_engine.domain.refusal import RefusedError
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}", re.ASCII)
-_SATURDAY: Final = 5
+WEEKDAYS: Final = StatementCalendar(time_zone="UTC", cut_off=time(0), ends_next_day=True)
+"""What holds where nobody has said which days an account's bank works: Monday to Friday, each until 24:00 UTC."""
 
 
 class Span(StrEnum):
@@ -44,7 +47,7 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
         """The day whose close the report's balances are of: the last business day, or the day itself."""
         if self.span is Span.DAY:
             return self.last
-        return next((day for day in reversed(list(self.days())) if is_business_day(day)), self.last)
+        return next((day for day in reversed(list(self.days())) if WEEKDAYS.business_day(day)), self.last)
 
     def days(self) -> Iterator[date]:
         """Each of them."""
@@ -96,14 +99,16 @@ def period_of(span: Span, text: str, today: date) -> Period:
     return Period(span=span, first=first, last=today - timedelta(days=1), whole=False)
 
 
-def is_business_day(day: date) -> bool:
-    """Monday to Friday: what holds where an account's bank has said nothing else."""
-    return day.weekday() < _SATURDAY
+class DayEnds(NamedTuple):
+    """How a bank has a day: whether it works, when the day ends, and until when it was to be closed (D+1)."""
+
+    due: bool
+    cut_off: datetime
+    due_by: datetime
 
 
-def next_business_day(day: date) -> date:
-    """The first one after `day`."""
-    following = day + timedelta(days=1)
-    while not is_business_day(following):
-        following += timedelta(days=1)
-    return following
+def day_ends(calendar: StatementCalendar, day: date) -> DayEnds:
+    """The day by a bank's calendar. It is to be closed by the end, on the bank's clock, of the next business day."""
+    after = calendar.next_business_day(day) + timedelta(days=1)
+    due_by = datetime.combine(after, time(), ZoneInfo(calendar.time_zone)).astimezone(UTC)
+    return DayEnds(calendar.business_day(day), calendar.cut_off_of(day), due_by)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from token_engine.domain.period import Scope
+from token_engine.domain.calendar import StatementCalendar
+from token_engine.domain.period import WEEKDAYS, Scope, day_ends
 from token_engine.domain.safeguarding import AccountDay, Closed, OnTheWay, Role
+from token_engine.storage import calendars
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
@@ -37,20 +39,26 @@ async def has_currency(tx: Transaction, currency: str) -> bool:
     return bool(row[0])
 
 
+async def calendars_of(tx: Transaction, scope: Scope) -> dict[UUID, StatementCalendar]:
+    """The calendars of the accounts that have one."""
+    rows = await (await tx.execute(_sql.with_calendar, _scope(scope))).fetchall()
+    kept = await calendars.of_accounts(tx, [row[0] for row in rows])
+    return {key: one.calendar for key, one in kept.items()}
+
+
 async def account_days(
-    tx: Transaction, scope: Scope, days: Sequence[date], due: Callable[[date], bool],
-    following: Callable[[date], date], *, all_books: bool,
+    tx: Transaction, scope: Scope, days: Sequence[date], by_account: Mapping[UUID, StatementCalendar], *,
+    all_books: bool,
 ) -> AsyncIterator[AccountDay]:  # fmt: skip
     """What is known of each account on each of `days`, by account, then day; some hundreds of rows in memory.
 
-    `due` says whether banks are open on a day, `following` the next day that they are. `all_books`: the ledger is also
-    told of days without a snapshot on which they are closed.
+    `by_account` has the calendars of the accounts whose banks' days are known. `all_books`: the ledger is also told of
+    days without a snapshot on which they are closed.
     """
     returned = await (await tx.execute(_sql.returned, _scope(scope))).fetchall()
-    parameters = _scope(scope) | {
-        "returned": [row[0] for row in returned], "gone_on": [row[1] for row in returned],
-        "days": list(days), "due": [due(day) for day in days], "following": [following(day) for day in days],
-        "first": days[0], "last": days[-1], "all_books": all_books,
+    parameters = _scope(scope) | _calendar_columns(by_account, days) | {
+        "returned": [row[0] for row in returned], "gone_on": [row[1] for row in returned], "first": days[0],
+        "last": days[-1], "all_books": all_books,
     }  # fmt: skip
     await tx.execute(_sql.as_sets)
     async with tx.connection.cursor(name="account_days") as cursor:
@@ -59,6 +67,18 @@ async def account_days(
         async for row in cursor:
             yield _account_day(row)
     await tx.execute(_sql.as_usual)
+
+
+def _calendar_columns(by_account: Mapping[UUID, StatementCalendar], days: Sequence[date]) -> dict[str, list[Any]]:
+    """Each different calendar's days once, and which account has which; 0 is that of the others."""
+    numbers = {WEEKDAYS: 0}
+    for calendar in by_account.values():
+        numbers.setdefault(calendar, len(numbers))
+    told = [(number, day, *day_ends(calendar, day)) for calendar, number in numbers.items() for day in days]
+    columns = [list(column) for column in zip(*told, strict=True)]
+    return dict(zip(("of", "days", "due", "cut_offs", "due_by"), columns, strict=True)) | {
+        "accounts": list(by_account), "calendars": [numbers[calendar] for calendar in by_account.values()],
+    }  # fmt: skip
 
 
 def _account_day(row: Sequence[Any]) -> AccountDay:
@@ -80,9 +100,15 @@ def _account_day(row: Sequence[Any]) -> AccountDay:
     )  # fmt: skip
 
 
-async def under_way(tx: Transaction, scope: Scope, day: date) -> dict[UUID, OnTheWay]:
+async def under_way(
+    tx: Transaction, scope: Scope, day: date, by_account: Mapping[UUID, StatementCalendar]
+) -> dict[UUID, OnTheWay]:
     """What was on its way at the cut-off of `day`, by account; accounts with nothing are left out."""
-    rows = await (await tx.execute(_sql.under_way, _scope(scope) | {"day": day})).fetchall()
+    parameters = _scope(scope) | {
+        "day": day, "cut_off": WEEKDAYS.cut_off_of(day), "accounts": list(by_account),
+        "cut_offs": [calendar.cut_off_of(day) for calendar in by_account.values()],
+    }  # fmt: skip
+    rows = await (await tx.execute(_sql.under_way, parameters)).fetchall()
     return {row[0]: OnTheWay(*row[1:]) for row in rows}
 
 

@@ -26,14 +26,15 @@ SELECT EXISTS (SELECT 1 FROM emi_accounts WHERE currency = %(currency)s)
 -- name: account_days
 -- A row for each account and day, whether or not the day has a snapshot. Ordered by account, then day.
 WITH period AS MATERIALIZED (
-    SELECT day, following, due FROM unnest(%(days)s::date[], %(following)s::date[], %(due)s::boolean[])
-        AS u (day, following, due)
+    SELECT calendar, day, due, cut_off, due_by FROM unnest(%(of)s::int[], %(days)s::date[], %(due)s::boolean[],
+        %(cut_offs)s::timestamptz[], %(due_by)s::timestamptz[]) AS u (calendar, day, due, cut_off, due_by)
+), kept AS MATERIALIZED (
+    SELECT account_id, calendar FROM unnest(%(accounts)s::uuid[], %(calendars)s::int[]) AS u (account_id, calendar)
 ), scope AS MATERIALIZED (
     SELECT a.id, a.account_number, a.currency, b.name AS bank_name, a.ledger_balance, a.ledger_mode, a.closed_at,
-        least(a.created_at, o.as_of) AS opened_at, coalesce(c.time_zone, 'UTC') AS zone,
-        coalesce(c.cut_off, time '00:00') AS cut_off, coalesce(c.ends_next_day, true) AS ends_next_day
+        least(a.created_at, o.as_of) AS opened_at, coalesce(k.calendar, 0) AS calendar
     FROM emi_accounts a JOIN banks b ON b.id = a.bank_id LEFT JOIN account_openings o ON o.account_id = a.id
-    LEFT JOIN statement_calendars c ON c.account_id = a.id
+    LEFT JOIN kept k ON k.account_id = a.id
     WHERE (%(account_id)s::uuid IS NULL OR a.id = %(account_id)s::uuid)
         AND (%(currency)s::text IS NULL OR a.currency = %(currency)s::text)
 ), shot AS MATERIALIZED (
@@ -69,20 +70,19 @@ WITH period AS MATERIALIZED (
     SELECT s.id AS account_id, s.account_number, s.currency, s.bank_name, s.ledger_balance, s.ledger_mode, p.day,
         p.due, coalesce(r.role, 'safeguarding') AS role, h.id AS snapshot_id, h.revision, h.ledger, h.bank,
         h.reconciled, h.reference, j.id AS statement_id, j.state, j.threshold_level, j.last_movement, j.failed,
-        t.done_at, (p.following + 1)::timestamp AT TIME ZONE s.zone AS due_by,
-        coalesce(j.cut_off, (p.day + s.ends_next_day::int + s.cut_off) AT TIME ZONE s.zone) AS cut_off
-    FROM scope s CROSS JOIN period p
+        t.done_at, p.due_by, coalesce(j.cut_off, p.cut_off) AS cut_off
+    FROM scope s JOIN period p ON p.calendar = s.calendar
     LEFT JOIN shot h ON h.account_id = s.id AND h.day = p.day
     LEFT JOIN stated t ON t.account_id = s.id AND t.day = p.day AND h.id IS NOT NULL
     LEFT JOIN judged j ON j.id = coalesce(h.statement_id, t.id)
     LEFT JOIN roles r ON r.account_id = s.id AND p.day >= r.since AND (r.until IS NULL OR p.day < r.until)
-    WHERE h.id IS NOT NULL OR (p.day >= (s.opened_at AT TIME ZONE s.zone)::date
-        AND (s.closed_at IS NULL OR p.day <= (s.closed_at AT TIME ZONE s.zone)::date))
+    WHERE h.id IS NOT NULL OR (p.day >= (s.opened_at AT TIME ZONE 'UTC')::date
+        AND (s.closed_at IS NULL OR p.day <= (s.closed_at AT TIME ZONE 'UTC')::date))
 ), unclosed AS MATERIALIZED (
     SELECT account_id, day, cut_off, ledger_balance FROM grid
     WHERE snapshot_id IS NULL AND (due OR %(all_books)s::boolean)
 ), books AS (
-    -- The ledger as it is now, less what was posted after the cut-off.
+    -- The ledger as it is now, less what was posted after the cut-off; what it began with counts always.
     SELECT account_id, day, ledger_balance - after AS ledger FROM (
         SELECT account_id, day, ledger_balance, sum(change) OVER (
             PARTITION BY account_id ORDER BY at DESC, day IS NULL ROWS UNBOUNDED PRECEDING) AS after
@@ -91,7 +91,7 @@ WITH period AS MATERIALIZED (
             UNION ALL
             SELECT account_id, NULL, NULL, at, CASE WHEN leaves = 'issued' THEN amount ELSE -amount END
             FROM ledger_movements
-            WHERE 'issued' IN (leaves, enters) AND at > (SELECT min(cut_off) FROM unclosed)
+            WHERE 'issued' IN (leaves, enters) AND kind <> 'opening' AND at > (SELECT min(cut_off) FROM unclosed)
                 AND account_id IN (SELECT account_id FROM unclosed)) told) summed
     WHERE day IS NOT NULL
 ), returned AS MATERIALIZED (
@@ -145,12 +145,18 @@ LEFT JOIN uncredited u ON u.account_id = g.account_id AND u.day = g.day
 LEFT JOIN open_movements o ON o.account_id = g.account_id AND o.day = g.day
 ORDER BY g.account_number, g.currency, g.day
 
+-- name: with_calendar
+SELECT c.account_id FROM statement_calendars c JOIN emi_accounts a ON a.id = c.account_id
+WHERE (%(account_id)s::uuid IS NULL OR a.id = %(account_id)s::uuid)
+    AND (%(currency)s::text IS NULL OR a.currency = %(currency)s::text)
+ORDER BY c.account_id
+
 -- name: under_way
 -- What was on its way at the cut-off of a day: held, sent, announced. Accounts with none of it are left out.
 WITH scope AS (
-    SELECT a.id, coalesce(t.cut_off, (%(day)s::date + coalesce(c.ends_next_day, true)::int
-        + coalesce(c.cut_off, time '00:00')) AT TIME ZONE coalesce(c.time_zone, 'UTC')) AS cut_off
-    FROM emi_accounts a LEFT JOIN statement_calendars c ON c.account_id = a.id
+    SELECT a.id, coalesce(t.cut_off, k.cut_off, %(cut_off)s::timestamptz) AS cut_off
+    FROM emi_accounts a
+    LEFT JOIN unnest(%(accounts)s::uuid[], %(cut_offs)s::timestamptz[]) AS k (account_id, cut_off) ON k.account_id = a.id
     LEFT JOIN statements t ON t.account_id = a.id AND t.statement_date = %(day)s::date
         AND t.state IN ('ACCEPTED', 'RELEASED')
     WHERE (%(account_id)s::uuid IS NULL OR a.id = %(account_id)s::uuid)

@@ -9,15 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from token_engine.domain.dataset import Dataset, Discrepancy, Opening, Signature
-from token_engine.domain.period import (
-    Period,
-    Scope,
-    Span,
-    is_business_day,
-    next_business_day,
-    period_of,
-    report_id,
-)
+from token_engine.domain.period import WEEKDAYS, Period, Scope, Span, period_of, report_id
 from token_engine.domain.person import check_actor, check_reason
 from token_engine.domain.refusal import RefusedError
 from token_engine.domain.report import AtTheClose, Fold
@@ -68,14 +60,16 @@ async def dataset(
     start = datetime.combine(period.first, time(), UTC)
     # D+1: whoever closed the last day had until then, and what was found by then belongs to it.
     until = min(now, _until(period))
+    calendars = await stored.calendars_of(tx, scope)
     close = AtTheClose(
-        await stored.under_way(tx, scope, period.as_of), await stored.notified(tx, scope, period.first, period.as_of)
+        await stored.under_way(tx, scope, period.as_of, calendars),
+        await stored.notified(tx, scope, period.first, period.as_of),
     )
     of_one = scope.account_id is not None
     # A day of which only few rows are shown: its books cost nothing. Those of a month of closed days are never shown.
-    all_books = of_one or not any(map(is_business_day, days)) or period.span is Span.DAY
+    all_books = of_one or period.span is Span.DAY or not any(map(WEEKDAYS.business_day, days))
     fold = Fold(period, close, keep_lines=of_one)
-    async for row in stored.account_days(tx, scope, days, is_business_day, next_business_day, all_books=all_books):
+    async for row in stored.account_days(tx, scope, days, calendars, all_books=all_books):
         fold.take(line_of(row, now))
         progress(row.day)
     figures = fold.figures()
@@ -151,7 +145,7 @@ async def _scope(tx: Transaction, asked: Asked) -> Scope:
 
 
 def _until(period: Period) -> datetime:
-    return datetime.combine(next_business_day(period.last) + timedelta(days=1), time(), UTC)
+    return datetime.combine(WEEKDAYS.next_business_day(period.last) + timedelta(days=1), time(), UTC)
 
 
 def _discrepancy(row: dict[str, Any], until: datetime) -> Discrepancy:

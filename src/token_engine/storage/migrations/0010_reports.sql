@@ -49,7 +49,7 @@ RETURN (
     SELECT coalesce(
         (SELECT min((SELECT t.statement_date FROM statements t
                 WHERE t.id = l.statement_id AND t.state IN ('ACCEPTED', 'RELEASED')))
-            FROM statement_lines l WHERE l.entry_id = e.id),
-        e.booking_date,
+            FROM statement_lines l WHERE l.entry_id = e.id AND l.in_closing),
+        e.booking_date, e.value_date,
         (SELECT (m.received_at AT TIME ZONE 'UTC')::date FROM bank_messages m WHERE m.id = e.message_id))
     FROM bank_entries e WHERE e.id = entry);
