@@ -117,6 +117,38 @@ def test_documents_carry_their_name_and_the_hash_of_their_data(engine: Engine, a
                 assert "shortfall of 1,000.00 AED" in " ".join(text.split())
 
 
+def test_a_statement_on_the_road_makes_the_day(engine: Engine, account: Account) -> None:
+    number = account()
+
+    def state(message_id: str, closing: str, *amounts: str) -> dict[str, Any]:
+        said = {
+            "message_id": f"{message_id}-{number}", "account_id": number, "currency": "AED",
+            "statement_date": str(YESTERDAY), "opening_balance": "1000000.00", "closing_balance": closing,
+            "entries": [
+                {"entry_reference": f"{message_id}-{n}", "credit_debit_indicator": "CRDT", "amount": amount}
+                for n, amount in enumerate(amounts)
+            ],
+        }  # fmt: skip
+        answer = engine.http.post(f"{V1}/reconciliation/eod", json=said)
+        assert answer.status_code in (200, 201), answer.text
+        told: dict[str, Any] = answer.json()["data"]
+        return told
+
+    # The specification's own example adds up to something else: the day is told, and is no evidence.
+    day = state("BAD", "1250000.00", "100000.00")
+    where = path(date=YESTERDAY, account_id=number)
+    [line] = engine.get(where)["report"]["lines"]
+    assert (line["standing"], line["failed_checks"]) == ("not_reconciled", ["entries_sum"])
+    assert (line["bank_balance"], line["resource"], line["snapshot_id"]) == ("1250000.00", None, day["snapshot_id"])
+    # A right one: what nobody had announced is owed to whoever sent it, so that nothing is excess.
+    state("GOOD", "1100000.00", "100000.00")
+    told = engine.get(where)["report"]
+    [line] = told["lines"]
+    assert (line["statement_state"], line["resource"], line["uncredited"]) == ("ACCEPTED", "1100000.00", "100000.00")
+    assert (line["requirement"], line["excess"], line["revision"]) == ("1100000.00", "0.00", 1)
+    assert told["accounts"][0]["confirmed_by"] == "tier3"
+
+
 def test_the_firm_and_a_token_add_up_what_their_accounts_have(engine: Engine, account: Account) -> None:
     numbers = [account("KWD"), account("KWD")]
     close(engine, numbers[0])
