@@ -1,6 +1,7 @@
 """Measure, print one table, and write `benchmarks/out/figures.json`.
 
-python -m benchmarks [--full] [drain | latency | http | expectations | holds | growth | memory | reading …]
+python -m benchmarks [--full] [drain | latency | http | expectations | holds | growth | memory | reading |
+                              eod | matching | report …]
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import drain, eod, expectations, growth, holds, http, latency, matching, reading
+from benchmarks import drain, eod, expectations, growth, holds, http, latency, matching, reading, report
 from benchmarks.figure import Figure
 from benchmarks.servers import OUT, Servers, servers
 
@@ -30,6 +31,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Servers, bool], Iterator[Figure]]]] = {
     "reading": lambda _, __: reading.run(),
     "eod": lambda running, full: eod.run(running, full=full),
     "matching": lambda running, full: matching.run(running, full=full),
+    "report": lambda running, _: report.run(running),
 }
 
 

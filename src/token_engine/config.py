@@ -14,7 +14,9 @@ INTRADAY_MINUTES: Final = 30
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the engine keeps its data and which servers it uses; no URL means an embedded server."""
+    """Where the engine keeps its data and which servers it uses; no URL means an embedded server. `firm` is whose
+    name stands on printed reports.
+    """
 
     data_dir: Path = DEFAULT_DATA_DIR
     database_url: str | None = None
@@ -22,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     demo: bool = True
+    firm: str | None = None
     drop_folder: Path | None = None
     """Where files are dropped; `inbox` in the data directory if None."""
 

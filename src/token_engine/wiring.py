@@ -204,7 +204,7 @@ async def _engine(
                 await js.publish(_DEMO_SUBJECT, bank.next_notification(utc_now()))
 
             stack.push_async_callback(every(_DEMO_SECONDS, notify))
-        stack.push_async_callback(await _serve(Rooms(database, road, holds, utc_now), listener, stop))
+        stack.push_async_callback(await _serve(Rooms(database, road, holds, utc_now, settings.firm), listener, stop))
         _say_ready(settings)
         yield
 

@@ -126,7 +126,12 @@ INSERT INTO match_events (match_id, account_id, happening, pass, entry_ids, move
     actor, reason, at)
 VALUES (1, '{ACCOUNT}', 'made', 'manual', '{{1}}', '{{1}}', 0, '[]', 'ann', 'r', '2025-11-18Z');
 """,
-    10: "SELECT 1;",
+    10: f"""
+INSERT INTO account_roles (account_id, role, since, actor, reason, at)
+VALUES ('{ACCOUNT}', 'safeguarding', '2025-11-18', 'ann', 'r', '2025-11-18Z');
+INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at)
+VALUES ('day.2025-11-17.firm', sha256('1'), 'ann', 'r', '2025-11-19Z');
+""",
     11: f"""
 INSERT INTO statement_calendars VALUES ('{ACCOUNT}', 'Asia/Dubai', '17:00', false, '6 hours', '{{SA,SU}}', 'AE',
     '{{2025-12-24}}', '2025-11-17', '2025-11-18 19:00Z', 'ann', '2025-11-18Z');

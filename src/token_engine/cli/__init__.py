@@ -17,6 +17,7 @@ from token_engine.cli import (
     policy,
     read,
     receipts,
+    report,
     run,
     statement,
     upkeep,
@@ -45,6 +46,10 @@ app.add_typer(statement.app, name="statement")
 app.add_typer(calendar.app, name="calendar")
 app.add_typer(policy.app, name="policy")
 app.add_typer(breaker.app, name="breaker")
+app.command("report")(report.report)
+app.command("sign-report")(report.sign_report)
+app.command("incidents")(report.list_incidents)
+app.command("incident")(report.incident)
 app.command("check")(upkeep.check)
 app.command("migrate")(upkeep.migrate)
 

@@ -30,6 +30,9 @@ NatsUrl = Annotated[
         help="A NATS server of your own with JetStream (also: TOKEN_ENGINE_NATS_URL, NATS_URL).",
     ),
 ]  # fmt: skip
+Firm = Annotated[
+    str | None, typer.Option("--firm", envvar="TOKEN_ENGINE_FIRM", help="Whose name stands on printed reports."),
+]  # fmt: skip
 Actor = Annotated[str, typer.Option("--actor", envvar="USER", help="Who does this, for the audit log.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 DATA: Final = DEFAULT_DATA_DIR

@@ -14,7 +14,7 @@ import typer
 import uvloop
 
 from token_engine import wiring
-from token_engine.cli.options import DATA, Data, DatabaseUrl, NatsUrl
+from token_engine.cli.options import DATA, Data, DatabaseUrl, Firm, NatsUrl
 from token_engine.config import DEFAULT_PORT, Settings
 from token_engine.servers import ServerError
 from token_engine.storage.migrate import MigrationError
@@ -36,12 +36,13 @@ def run(
             envvar="TOKEN_ENGINE_DROP_FOLDER", help="Bank files dropped here are taken in; default: inbox in --data."
         ),
     ] = None,
+    firm: Firm = None,
 ) -> None:
     """Run the engine. Servers that no URL names are started here, and stopped with it."""
     logs.configure()
     settings = Settings(
         data_dir=data, database_url=database_url, nats_url=nats_url, host=host, port=port, demo=demo,
-        drop_folder=drop_folder,
+        drop_folder=drop_folder, firm=firm,
     )  # fmt: skip
     # A batch makes thousands of short-lived objects and few cycles: look for cycles seldom, and never among
     # what the process keeps for good.

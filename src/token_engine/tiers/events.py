@@ -58,6 +58,9 @@ _OVERRIDE: Final[dict[OverrideState, str]] = {
     OverrideState.VOID: f"{_BREAKER}.override_voided",
 }
 
+BREAKER_ACTS: Final = frozenset({*CLOSING.values(), *_OVERRIDE.values(), f"{_BREAKER}.override_request_expired"})
+"""The subjects of what people do about a breaker, and of what ends by itself."""
+
 LEDGER: Final = "reconciliation.ledger"
 """What announces a movement, followed by its kind."""
 

@@ -22,6 +22,7 @@ _NOT_FOUND: Final = frozenset(
         "unknown_account", "unknown_movement", "unknown_funding", "unknown_receipt", "unknown_debit", "unknown_payout",
         "unknown_calendar", "unknown_statement",
         "unknown_entry", "unknown_match", "unknown_match_request",
+        "unknown_token", "unknown_report", "unknown_incident",
     }
 )  # fmt: skip
 _CONFLICT: Final = frozenset(
@@ -34,6 +35,7 @@ _CONFLICT: Final = frozenset(
         "no_release_pending", "already_matched", "entry_not_booked",
         "movement_not_matchable", "sums_differ", "sums_equal", "match_not_undone", "match_undone",
         "match_request_settled", "same_person",
+        "report_changed", "report_not_over",
     }
 )  # fmt: skip
 """The request is sound, but not as things stand."""

@@ -24,6 +24,7 @@ from token_engine.entrypoints.api import (
     payouts,
     questions,
     receipts,
+    reports,
     statements,
 )
 from token_engine.entrypoints.api.described import Actor, Key, body
@@ -90,6 +91,7 @@ def build(rooms: Rooms) -> FastAPI:
     payouts.add(app, rooms)
     statements.add(app, rooms)
     matches.add(app, rooms)
+    reports.add(app, rooms)
     _evidence(app, rooms)
     _errors(app)
     return app

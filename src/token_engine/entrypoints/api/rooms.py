@@ -14,9 +14,12 @@ from token_engine.tiers.payouts import Hold
 
 
 class Rooms(NamedTuple):
-    """The database, the road that all doors share, the batcher of holds, and the clock (with a time zone)."""
+    """The database, the road that all doors share, the batcher of holds, the clock (with a time zone), and whose name
+    stands on reports.
+    """
 
     database: Database
     road: Road
     holds: Batcher[Hold, Answer]
     clock: Callable[[], datetime]
+    firm: str | None = None
