@@ -50,7 +50,7 @@ class Signer:
         self.verifier = Verifier(_named(name), _key_id(name, public), public)
 
     def sign(self, text: str) -> str:
-        """The note: the text, a blank line, the signature's line. Raises NoteError where a note cannot hold the text."""
+        """The note: the text, a blank line, the signature's line. Raises NoteError if a note cannot hold the text."""
         _check_text(text)
         signed = b64encode(bytes.fromhex(self.verifier.key_id) + self._key.sign(text.encode())).decode()
         return f"{text}\n— {self.verifier.name} {signed}\n"
