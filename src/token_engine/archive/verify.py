@@ -23,8 +23,8 @@ from token_engine.domain.bundle import (
 )
 from token_engine.domain.note import NoteError, Verifier, open_note
 
-Progress = Callable[[int, int], None]
-"""Called with the bytes read so far, and how many there are."""
+Progress = Callable[[int], None]
+"""Called with the bytes read so far."""
 
 _PROVED: Final = (AUDIT_LOG, AUDIT_LEAVES)
 
@@ -41,7 +41,7 @@ class Verdict(msgspec.Struct, kw_only=True):
     files: int = 0
 
 
-def verify(path: Path, keys: Sequence[Verifier], progress: Progress = lambda _read, _of: None) -> Verdict:
+def verify(path: Path, keys: Sequence[Verifier], progress: Progress = lambda _read: None) -> Verdict:
     """Hold a bundle against its manifest, the manifest against its seal, and the seal against the keys. Raises OSError
     if the file cannot be read.
     """
@@ -93,7 +93,7 @@ def _files(
         elif member.name in _PROVED:
             sound[member.name] = found
         at = found.end
-        progress(at, bundle.size)
+        progress(at)
     if at != end:
         yield from _out_of_step(bundle, at, end, [], verdict)
 

@@ -6,6 +6,7 @@ import typer
 
 from token_engine.cli import (
     accounts,
+    archive,
     breaker,
     calendar,
     discrepancies,
@@ -45,6 +46,9 @@ app.add_typer(statement.app, name="statement")
 app.add_typer(calendar.app, name="calendar")
 app.add_typer(policy.app, name="policy")
 app.add_typer(breaker.app, name="breaker")
+app.command("archive")(archive.archive)
+app.command("verify")(archive.verify_bundles)
+app.add_typer(archive.keys, name="archive-key")
 app.command("check")(upkeep.check)
 app.command("migrate")(upkeep.migrate)
 
