@@ -37,6 +37,7 @@ TABLES = (
     "bank_message_parts", "statements", "statement_lines", "statement_line_details", "snapshot_revisions", "matches",
     "statement_calendars", "statement_releases", "matching_policies", "matching_cursors", "open_items", "match_suggestions",
     "match_requests", "match_events",
+    "audit_leaves", "archive_checkpoints", "archive_bundles",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from token_engine.domain.bundle import (
     AUDIT_LEAVES,
     AUDIT_LOG,
     MANIFEST,
+    SEAL,
     BundleError,
     Manifest,
     Member,
@@ -49,7 +50,7 @@ def verify(path: Path, keys: Sequence[Verifier], progress: Progress = lambda _re
     bundle = Bundle(path)
     try:
         _verify(bundle, keys, verdict, progress)
-    except (BundleError, NoteError) as error:
+    except BundleError as error:
         verdict.wrong.append(str(error))
     finally:
         bundle.close()
@@ -58,7 +59,10 @@ def verify(path: Path, keys: Sequence[Verifier], progress: Progress = lambda _re
 
 def _verify(bundle: Bundle, keys: Sequence[Verifier], verdict: Verdict, progress: Progress) -> None:
     note, sealed_at = bundle.seal()
-    opened = open_note(note, keys)
+    try:
+        opened = open_note(note, keys)
+    except NoteError as error:
+        raise BundleError(f"{SEAL}: {error}") from None
     seal = read_seal(opened.text)
     at = bundle.manifest(seal, sealed_at)
     manifest = bundle.head(at, seal)
