@@ -76,13 +76,16 @@ class KeptBundle(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message without its bytes; `about` is JSON. `kept` is how many of its bytes the row holds."""
+    """A message without its bytes; `about` is JSON. `kept` is how many of its bytes the row holds;
+    `beginning_only`: it was refused for its size, and no more was kept.
+    """
 
     id: int
     digest: bytes
     raw_size: int
     kept: int
     in_parts: bool
+    beginning_only: bool
     about: str
 
 

@@ -68,6 +68,7 @@ WHERE account_number = ANY (%(names)s::text[]) OR id::text = ANY (%(names)s::tex
 -- it was, so it stands in the bundle of all accounts only. What a new attempt changes of a message is left out.
 SELECT m.id, m.digest, m.raw_size, octet_length(m.raw) AS kept,
     EXISTS (SELECT FROM bank_message_parts p WHERE p.message_id = m.id) AS in_parts,
+    m.state = 'REJECTED' AND m.raw_size > octet_length(m.raw) AS beginning_only,
     jsonb_build_object('id', m.id, 'sha256', encode(m.digest, 'hex'), 'received_at', m.received_at, 'door', m.door,
         'source', m.source, 'size', m.raw_size, 'state', m.state, 'bank_message_id', m.bank_message_id,
         'refusal_code', m.refusal_code, 'refusal_message', m.refusal_message, 'refusal_field', m.refusal_field,

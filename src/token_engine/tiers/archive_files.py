@@ -118,8 +118,8 @@ async def _in_parts(tx: Transaction, writer: BundleWriter, message: Message) -> 
 
 
 def _check(message: Message, size: int, digest: bytes) -> None:
-    """One too large was cut when it came, and has fewer bytes than its hash is of."""
-    cut = not message.in_parts and message.kept < message.raw_size
+    """Of one refused for its size the hash is of more than was kept."""
+    cut = message.beginning_only and not message.in_parts
     if not cut and (size, digest) != (message.raw_size, message.digest):
         raise BundleError(f"message {message.id} is not what came: the database was altered")
 
