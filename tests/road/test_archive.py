@@ -292,7 +292,8 @@ def test_a_message_that_was_altered_is_found(desk: Desk) -> None:
 def test_a_message_refused_for_its_size_is_there_as_far_as_it_was_kept(desk: Desk) -> None:
     desk.sql(
         "INSERT INTO bank_messages (digest, received_at, door, source, raw, raw_size, state, refusal_code,"
-        " refusal_message, last_attempt_at) VALUES (%s, %s, 'HTTP', 'c', 'begin', 900, 'REJECTED', 'too_large', 'm', %s)",
+        " refusal_message, last_attempt_at)"
+        " VALUES (%s, %s, 'HTTP', 'c', 'begin', 900, 'REJECTED', 'too_large', 'm', %s)",
         sha256(b"whole").digest(), NOW, NOW,
     )  # fmt: skip
     files = desk.files(desk.archive())

@@ -158,7 +158,8 @@ def show(key_file: KeyFile = None, data: Data = DATA) -> None:
 def _progress() -> Iterator[Progress]:
     """What is under way, on the terminal; nothing where there is none."""
     columns = TextColumn("{task.description}"), TextColumn("{task.completed}"), TimeElapsedColumn()
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
         yield lambda what, done: bar.update(task, description=what, completed=done)
 

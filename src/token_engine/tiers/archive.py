@@ -61,25 +61,24 @@ async def archive_day(
         accounts, of = await _accounts(guard, wanted)
         async with database.transaction() as tx:
             await audit_tree.seal(tx, wanted.day, signer, now)
+        plan = await kept.last_edition(guard, _scope(of), wanted.day)
         with staged(store) as path:
-            planned = await kept.last_edition(guard, _scope(of), wanted.day)
-            again = planned is not None
-            if planned is not None:
-                manifest, digest = await _build(database, path, planned, accounts, of, signer, reports, say)
-                again = bytes.fromhex(digest) == planned.manifest
+            if plan is not None:
+                manifest, digest = await _build(database, path, plan, accounts, of, signer, reports, say)
+            again = plan is not None and plan.manifest == bytes.fromhex(digest)
             if not again:
                 path.unlink(missing_ok=True)
-                planned = await _next(guard, of, planned)
-                manifest, digest = await _build(database, path, planned, accounts, of, signer, reports, say)
+                plan = await _next(guard, of, plan)
+                manifest, digest = await _build(database, path, plan, accounts, of, signer, reports, say)
             name = bundle_name(manifest.day, manifest.edition, accounts)
             say(f"put into {store.place}", path.stat().st_size)
             store.put(path, name)
         done = Archived(name, store.place, manifest, digest, again)
-        if planned is not None and not again:
-            made = planned._replace(manifest=bytes.fromhex(digest))
-            async with database.transaction() as tx:
-                await kept.keep_bundle(tx, made, actor, now)
-                await _tell(tx, done, made, actor, now)
+        if plan is not None and not again:
+            # In the transaction that holds the lock: who has lost it remembers nothing.
+            made = plan._replace(manifest=bytes.fromhex(digest))
+            await kept.keep_bundle(guard, made, actor, now)
+            await _tell(guard, done, made, actor, now)
     return done
 
 
@@ -110,20 +109,20 @@ async def _next(tx: Transaction, of: Within, edition: KeptBundle | None) -> Kept
 
 
 async def _build(
-    database: Database, path: Path, planned: KeptBundle, accounts: tuple[Account, ...] | None, of: Within,
+    database: Database, path: Path, plan: KeptBundle, accounts: tuple[Account, ...] | None, of: Within,
     signer: Signer, reports: Reports, say: Progress,
 ) -> tuple[Manifest, str]:  # fmt: skip
     """Write the bundle; its manifest and the manifest's SHA-256. Of the same database it makes the same bytes."""
     async with database.transaction() as tx:
         await kept.read_as_of_now(tx)
         proof = await audit_tree.proof_of(tx, of.day)
-        previous = await kept.bundle_number(tx, planned.scope, planned.sequence - 1)
-        replaces = await kept.edition(tx, planned.scope, of.day, planned.edition - 1)
+        previous = await kept.bundle_number(tx, plan.scope, plan.sequence - 1)
+        replaces = await kept.edition(tx, plan.scope, of.day, plan.edition - 1)
         with BundleWriter(path) as writer:
             counts = await write_files(tx, writer, of, proof, reports, say)
             manifest = Manifest(
-                format=FORMAT, day=of.day, accounts=accounts, edition=planned.edition, sequence=planned.sequence,
-                previous=_earlier(previous), replaces=_earlier(replaces), engine=planned.engine, counts=counts,
+                format=FORMAT, day=of.day, accounts=accounts, edition=plan.edition, sequence=plan.sequence,
+                previous=_earlier(previous), replaces=_earlier(replaces), engine=plan.engine, counts=counts,
                 audit=proof,
             )  # fmt: skip
             return manifest, writer.finish(manifest, signer)
