@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tarfile
 from datetime import date
@@ -42,10 +43,14 @@ def test_a_bundle_as_it_was_made(bundle: Path) -> None:
     assert verdict.sha256 == sha256(dict(parts_of(bundle))[MANIFEST]).hexdigest()
 
 
-def test_any_tar_opens_it(bundle: Path, tmp_path: Path) -> None:
+def test_it_is_opened_and_its_files_checked_without_us(bundle: Path, tmp_path: Path) -> None:
     subprocess.run(["tar", "xf", bundle, "-C", tmp_path], check=True)
     for name, content in FILES.items():
         assert (tmp_path / name).read_bytes() == content
+    members = [json.loads(line) for line in (tmp_path / MANIFEST).read_bytes().splitlines()[1:]]
+    sums = "".join(f"{member['sha256']}  {member['name']}\n" for member in members)
+    subprocess.run(["sha256sum", "-c", "--strict"], input=sums.encode(), cwd=tmp_path, check=True, capture_output=True)
+    assert len(members) == len(FILES) + 2
     with tarfile.open(bundle) as tar:
         assert tar.getnames() == [part.name for part in parts_of(bundle)]
 

@@ -158,6 +158,13 @@ def test_the_same_day_again_is_the_same_bundle(desk: Desk, tmp_path: Path) -> No
     assert desk.sql("SELECT count(*) FROM outbox WHERE subject = 'reconciliation.archive.complete'") == [(2,)]
 
 
+def test_a_newer_engine_makes_no_edition_for_its_own_sake(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = desk.archive()
+    monkeypatch.setattr("token_engine.tiers.archive.version", lambda _: "99.0")
+    assert desk.archive().sha256 == first.sha256
+    assert desk.archive(DAY + timedelta(days=1)).manifest.engine == "token-engine 99.0"
+
+
 def test_what_is_learnt_later_makes_another_edition(desk: Desk) -> None:
     first = desk.archive()
     desk.archive(DAY + timedelta(days=1))

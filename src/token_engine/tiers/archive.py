@@ -19,6 +19,7 @@ from token_engine.domain.refusal import RefusedError
 from token_engine.storage import archive as kept
 from token_engine.storage.archive import KeptBundle, Within
 from token_engine.storage.database import Database, Transaction
+from token_engine.storage.streaming import read_as_of_now
 from token_engine.tiers import audit_tree
 from token_engine.tiers.archive_files import Progress, Reports, write_files
 from token_engine.tiers.changes import Changes
@@ -114,7 +115,7 @@ async def _build(
 ) -> tuple[Manifest, str]:  # fmt: skip
     """Write the bundle; its manifest and the manifest's SHA-256. Of the same database it makes the same bytes."""
     async with database.transaction() as tx:
-        await kept.read_as_of_now(tx)
+        await read_as_of_now(tx)
         proof = await audit_tree.proof_of(tx, of.day)
         previous = await kept.bundle_number(tx, plan.scope, plan.sequence - 1)
         replaces = await kept.edition(tx, plan.scope, of.day, plan.edition - 1)

@@ -11,6 +11,7 @@ from token_engine.archive.writer import BundleWriter
 from token_engine.domain.bundle import AUDIT_LEAVES, AUDIT_LOG, AuditProof, BundleError
 from token_engine.domain.merkle import leaf_hash
 from token_engine.storage import archive as kept
+from token_engine.storage import audit_leaves
 from token_engine.storage.archive import Message, Within
 from token_engine.storage.database import Transaction
 
@@ -132,7 +133,7 @@ def _name(message: Message) -> str:
 async def _audit(tx: Transaction, writer: BundleWriter, of: Within, proof: AuditProof, say: Progress) -> int:
     count = 0
     with writer.file(AUDIT_LOG) as out:
-        async for rows in kept.audit_lines(tx, proof.first, proof.size, of):
+        async for rows in audit_leaves.lines(tx, proof.first, proof.size, of.accounts):
             for row in rows:
                 line = (row.line or "").encode()
                 if leaf_hash(line) != row.hash:
@@ -142,6 +143,6 @@ async def _audit(tx: Transaction, writer: BundleWriter, of: Within, proof: Audit
                     count += 1
             say("audit log", count)
     with writer.file(AUDIT_LEAVES) as out:
-        async for leaves in kept.leaves(tx, proof.first, proof.size):
+        async for leaves in audit_leaves.leaves(tx, proof.first, proof.size):
             out.write("".join([f"{leaf.hex()}\n" for leaf in leaves]).encode())
     return count

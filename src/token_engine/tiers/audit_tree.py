@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from token_engine.domain.bundle import AuditProof, BundleError
 from token_engine.domain.merkle import Tree, consistency_ranges, leaf_hash, peak_ranges
 from token_engine.domain.note import Checkpoint, Signer
-from token_engine.storage import archive as kept
-from token_engine.storage.archive import KeptCheckpoint
+from token_engine.storage import audit_leaves as kept
+from token_engine.storage.audit_leaves import KeptCheckpoint
 from token_engine.storage.database import Transaction
 
 _DAY = timedelta(days=1)

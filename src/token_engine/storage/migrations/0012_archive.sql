@@ -45,4 +45,4 @@ CREATE TRIGGER archive_bundles_append_only BEFORE UPDATE OR DELETE OR TRUNCATE O
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- The messages of a day. A block's span costs the road next to nothing, and they come in order of time.
-CREATE INDEX bank_messages_received ON bank_messages USING brin (received_at) WITH (pages_per_range = 32);
+CREATE INDEX bank_messages_received ON bank_messages USING brin (received_at) WITH (pages_per_range = 32, autosummarize = on);
