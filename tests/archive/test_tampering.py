@@ -124,6 +124,19 @@ def test_files_in_another_order_are_named(bundle: Path, tmp_path: Path) -> None:
     assert wrong == [f"{parts[n].name} stands in another place than was signed" for n in (2, 3)]
 
 
+@given(data=st.data())
+def test_whatever_files_it_is_put_together_of(bundle: Path, data: st.DataObject) -> None:
+    """Some left out, some twice, in any order: which are missing, and which were added, is said exactly."""
+    *files, manifest, seal = parts_of(bundle)
+    chosen = data.draw(st.lists(st.sampled_from(files), max_size=10) | st.permutations(files))
+    wrong = check(put_together(bundle.with_name("any.tar"), [*chosen, manifest, seal])).wrong
+    assert bool(wrong) == (chosen != files)
+    missing = {part.name for part in files if part not in chosen}
+    assert {line.removesuffix(" is missing") for line in wrong if line.endswith(" is missing")} == missing
+    twice = [part.name for part in chosen if chosen.count(part) > 1]
+    assert {line.split(" was added")[0] for line in wrong if "was added" in line} == set(twice)
+
+
 def test_a_file_under_another_name(bundle: Path, tmp_path: Path) -> None:
     parts = parts_of(bundle)
     parts[2] = Part("messages/0000/9.raw", parts[2].content)

@@ -100,7 +100,7 @@ async def leaves(tx: Transaction, start: int, end: int) -> AsyncIterator[list[by
 
 
 async def lines(tx: Transaction, start: int, end: int, accounts: list[UUID] | None) -> AsyncIterator[list[AuditLine]]:
-    """The rows of the log from place `start` up to `end`, some at a time, and which are of these accounts (None: all)."""
+    """The rows of the log from place `start` up to `end`, some at a time, and which are of the accounts (None: all)."""
     named = {"start": start, "end": end, "accounts": accounts}
     async for rows in stream(tx, _sql.lines, named, _ROWS):
         yield [AuditLine(*row) for row in rows]
