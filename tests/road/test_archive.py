@@ -27,8 +27,9 @@ from token_engine.domain.refusal import RefusedError
 from token_engine.storage import parts
 from token_engine.storage.archive import Within
 from token_engine.storage.database import Database, Transaction
-from token_engine.tiers import end_of_day
+from token_engine.tiers import end_of_day, match_acts
 from token_engine.tiers.archive import Archived, Wanted, archive_day
+from token_engine.tiers.match_acts import NewMatch
 
 DAY = NOW.date()
 LATER = datetime(2025, 11, 25, 9, 0, tzinfo=UTC)
@@ -130,16 +131,29 @@ def test_everything_of_the_day_is_in_its_bundle(desk: Desk) -> None:
     assert len(logged) > 1
 
 
-def test_matches_come_whole_with_both_sides(desk: Desk) -> None:
+def test_matches_come_with_both_sides_and_who_made_them(desk: Desk) -> None:
     desk.tell(closing=STATEMENT)
-    desk.sql("INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, to_holder, reason, actor, at)"
-             " SELECT id, 'mint', 100, 'issued', 'holder', 'h', 'r', 'tests', %s FROM emi_accounts", NOW)  # fmt: skip
-    desk.sql("INSERT INTO matches (match_id, account_id, entry_id, movement_id, pass)"
-             " SELECT 7000, e.account_id, e.id, (SELECT max(id) FROM ledger_movements), 'end_to_end_id'"
-             " FROM bank_entries e WHERE e.amount = 5")  # fmt: skip
+    [(movement,)] = desk.sql(
+        "INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, to_holder, reason, actor, at)"
+        " SELECT id, 'mint', 5, 'issued', 'holder', 'h', 'r', 'tests', %s FROM emi_accounts RETURNING id", NOW,
+    )  # fmt: skip
+    [(entry,)] = desk.sql("SELECT id FROM bank_entries WHERE amount = 5")
+
+    async def by_hand() -> None:
+        wanted = NewMatch(entry_ids=[entry], movement_ids=[movement], actor="ann", reason="seen both")
+        async with road_on(desk.url) as road, road.connection.transaction():
+            await match_acts.make(road.tx, wanted, NOW)
+
+    asyncio.run(by_hand())
     files = desk.files(desk.archive())
-    [match] = [m for m in lines(files["matches.jsonl"]) if m["match_id"] == 7000]
-    assert match["movement_id"] in {m["id"] for m in lines(files["movements.jsonl"])}
+    [match] = lines(files["matches.jsonl"])
+    assert (match["entry_id"], match["movement_id"], match["pass"]) == (entry, movement, "manual")
+    assert [m["id"] for m in lines(files["movements.jsonl"])] == [movement]
+    [told] = lines(files["match-events.jsonl"])
+    assert (told["match_id"], told["actor"], told["reason"]) == (match["match_id"], "ann", "seen both")
+    waiting = {i["amount"]: i["closed_by"] for i in lines(files["open-items.jsonl"])}
+    assert waiting[100] is None
+    assert waiting[5] == f"match {match['match_id']}"
 
 
 def test_the_same_day_again_is_the_same_bundle(desk: Desk, tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ SELECT to_jsonb(d)::text FROM statements s JOIN statement_line_details d ON d.st
 WHERE s.statement_date = %(day)s AND (%(accounts)s::uuid[] IS NULL OR s.account_id = ANY (%(accounts)s::uuid[]))
 ORDER BY d.statement_id, d.line, d.detail
 
+-- name: statement_releases
+SELECT to_jsonb(r)::text FROM statements s JOIN statement_releases r ON r.statement_id = s.id
+WHERE s.statement_date = %(day)s AND (%(accounts)s::uuid[] IS NULL OR s.account_id = ANY (%(accounts)s::uuid[]))
+ORDER BY r.id
+
 -- name: entries
 SELECT to_jsonb(e)::text FROM (
     SELECT DISTINCT l.entry_id FROM statements s JOIN statement_lines l ON l.statement_id = s.id
@@ -83,6 +88,30 @@ SELECT to_jsonb(m)::text FROM (
         JOIN matches m ON m.entry_id = l.entry_id
     WHERE s.statement_date = %(day)s AND (%(accounts)s::uuid[] IS NULL OR s.account_id = ANY (%(accounts)s::uuid[]))
 ) k JOIN matches m ON m.match_id = k.match_id ORDER BY m.match_id, m.entry_id, m.movement_id
+
+-- name: match_events
+-- What people did with matches of the day's lines, also with those that they took apart.
+SELECT to_jsonb(v)::text FROM match_events v
+WHERE (%(accounts)s::uuid[] IS NULL OR v.account_id = ANY (%(accounts)s::uuid[])) AND EXISTS (
+    SELECT FROM unnest(v.entry_ids) AS u (entry_id) JOIN statement_lines l ON l.entry_id = u.entry_id
+        JOIN statements s ON s.id = l.statement_id
+    WHERE s.statement_date = %(day)s)
+ORDER BY v.id
+
+-- name: match_requests
+SELECT to_jsonb(q)::text FROM match_requests q
+WHERE (%(accounts)s::uuid[] IS NULL OR q.account_id = ANY (%(accounts)s::uuid[])) AND EXISTS (
+    SELECT FROM unnest(q.entry_ids) AS u (entry_id) JOIN statement_lines l ON l.entry_id = u.entry_id
+        JOIN statements s ON s.id = l.statement_id
+    WHERE s.statement_date = %(day)s)
+ORDER BY q.id
+
+-- name: open_items
+-- What nothing answers for: of the day, or stated by its statements.
+SELECT to_jsonb(i)::text FROM open_items i
+WHERE (%(accounts)s::uuid[] IS NULL OR i.account_id = ANY (%(accounts)s::uuid[])) AND (
+    i.dated = %(day)s OR i.statement_id IN (SELECT s.id FROM statements s WHERE s.statement_date = %(day)s))
+ORDER BY i.id
 
 -- name: movements
 SELECT to_jsonb(v)::text FROM (

@@ -31,8 +31,11 @@ messages.jsonl     every message of the day: when and where it came from, what b
 messages/          the messages, byte for byte as they came
 statements.jsonl, statement-lines.jsonl, statement-line-details.jsonl
                    the statements that close the day, with their checks, and what they state
+statement-releases.jsonl
+                   who asked for, and who agreed to, the release of one that failed a check
 entries.jsonl      the bank's movements that the lines are;  movements.jsonl  the token ledger's;
-matches.jsonl      which answers for which
+matches.jsonl      which answers for which;  match-events.jsonl, match-requests.jsonl  what people did with that;
+open-items.jsonl   what nothing answers for
 snapshots.jsonl, snapshot-revisions.jsonl
                    how each account stood at the end of the day; what was corrected since, and why
 reports/           the reports of the day
