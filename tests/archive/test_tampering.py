@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import tarfile
 from datetime import date
@@ -53,6 +54,10 @@ def test_it_is_opened_and_its_files_checked_without_us(bundle: Path, tmp_path: P
     assert len(members) == len(FILES) + 2
     with tarfile.open(bundle) as tar:
         assert tar.getnames() == [part.name for part in parts_of(bundle)]
+
+
+def test_others_of_the_machine_cannot_read_it(bundle: Path) -> None:
+    assert stat.S_IMODE(bundle.stat().st_mode) == 0o600
 
 
 def test_the_same_makes_the_same_bytes(bundle: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +44,8 @@ class BundleWriter:
 
     def __init__(self, path: Path) -> None:
         with ExitStack() as open_so_far:
-            self._out = open_so_far.enter_context(path.open("xb+"))
+            # What people paid whom is in it: whoever else is to read it is given it.
+            self._out = open_so_far.enter_context(open(path, "xb+", opener=partial(os.open, mode=0o600)))
             # Of a day with a million messages the list alone would fill the memory.
             self._lines = open_so_far.enter_context(tempfile.TemporaryFile(dir=path.parent))
             self._open = open_so_far.pop_all()
