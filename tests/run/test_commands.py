@@ -36,7 +36,7 @@ EVERY = (
     ("payouts", "list", "x"), ("payouts", "show", "00000000-0000-4000-8000-000000000000"),
     ("payouts", "hold", "x", "1", "--holder", "h"), ("payouts", "sent", "00000000-0000-4000-8000-000000000000"),
     ("payouts", "cancel", "00000000-0000-4000-8000-000000000000", "--reason", "r"),
-    ("breaker", "show", "x"), ("breaker", "request-close", "x", "--reason", "r"),
+    ("archive", "2025-11-18"), ("breaker", "show", "x"), ("breaker", "request-close", "x", "--reason", "r"),
 )  # fmt: skip
 
 

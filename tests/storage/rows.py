@@ -142,6 +142,11 @@ VALUES (1, 'REQUESTED', 'ann', 'r', '2025-11-18Z', '2025-11-19Z', NULL, NULL);
 INSERT INTO statement_releases (statement_id, act, actor, reason, at, expires_at, request_id, requested_by)
 SELECT 1, 'APPROVED', 'bob', 's', '2025-11-18 01:00Z', expires_at, id, actor FROM statement_releases;
 """,
+    12: """
+INSERT INTO audit_leaves (position, audit_id, hash) SELECT 0, min(id), sha256('1') FROM audit_log;
+INSERT INTO archive_checkpoints VALUES ('2025-11-18', 1, sha256('1'), sha256('1'), 'note', '2025-11-19Z');
+INSERT INTO archive_bundles VALUES ('all', 1, '2025-11-18', 1, sha256('m'), 'token-engine 0.1.0', 'ann', '2025-11-19Z');
+""",
 }
 """By the schema version whose engine could have written them."""
 

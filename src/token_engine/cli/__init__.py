@@ -6,6 +6,7 @@ import typer
 
 from token_engine.cli import (
     accounts,
+    archive,
     breaker,
     calendar,
     discrepancies,
@@ -50,6 +51,9 @@ app.command("report")(report.report)
 app.command("sign-report")(report.sign_report)
 app.command("incidents")(report.list_incidents)
 app.command("incident")(report.incident)
+app.command("archive")(archive.archive)
+app.command("verify")(archive.verify_bundles)
+app.add_typer(archive.keys, name="archive-key")
 app.command("check")(upkeep.check)
 app.command("migrate")(upkeep.migrate)
 
