@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-
 from benchmarks.business import Line, Move
+
 from engine import V1, Engine
 from road.bench import road_on
 from simulation.books import Books
