@@ -21,7 +21,7 @@ from token_engine.storage.queries import load
 _sql = load("matching")
 _TEMPORARY: Final = frozenset(
     {
-        "one_to_one", "claim", "by_details", "kin", "forget_claimed", "alike", "sums", "near", "amount_date",
+        "one_to_one", "rest", "by_details", "kin", "forget_found", "alike", "sums", "near", "amount_date",
         "suggest_by_key", "suggest_by_amount",
     }
 )  # fmt: skip
@@ -100,21 +100,20 @@ class _Run:
         await self._do("met")
         await self._do("returned")
         for rule, key in KEYS:
-            if await self._do("one_to_one", key=key, **{"pass": rule}):
-                await self._do("claim", **{"pass": rule})
+            await self._do("one_to_one", key=key, **{"pass": rule})
+        await self._go_on_with_the_rest()
 
     async def group(self) -> None:
         """Lines of several payments, several alike under one key, and sums inside one reference."""
         await self._do("details")
-        if await self._do("by_details"):
-            await self._do("claim", **{"pass": Pass.DETAILS})
-        await self._analyze("open")
+        await self._do("by_details")
         await self._do("kin")
         await self._analyze("kin")
         for rule, key in _KIN:
             await self._found_in_kin("alike", rule, key)
         for key in SUMS:
             await self._found_in_kin("sums", Pass.BATCH, key)
+        await self._go_on_with_the_rest()
 
     async def guess(self) -> None:
         """By amount and date, where only one can be meant; what may be meant else is suggested."""
@@ -124,10 +123,10 @@ class _Run:
         for (window,) in await cursor.fetchall():
             await self._do("near", window=window)
             await self._analyze("near")
-            if await self._do("amount_date"):
-                await self._do("claim", **{"pass": Pass.AMOUNT_DATE})
+            await self._do("amount_date")
             await self._do("suggest_by_amount", window=window)
             await self._tx.execute(b"DROP TABLE matching_near")
+        await self._go_on_with_the_rest()
 
     async def keep(self) -> dict[int, Counts]:
         """Write matches and open items, and say how many lines have an answer."""
@@ -145,8 +144,13 @@ class _Run:
 
     async def _found_in_kin(self, name: str, rule: Pass, key: str) -> None:
         if await self._do(name, key=key, **{"pass": rule}):
-            await self._do("claim", **{"pass": rule})
-            await self._do("forget_claimed")
+            await self._do("forget_found", **{"pass": rule})
+
+    async def _go_on_with_the_rest(self) -> None:
+        await self._do("rest")
+        await self._tx.execute(b"DROP TABLE matching_open")
+        await self._tx.execute(b"ALTER TABLE matching_rest RENAME TO matching_open")
+        await self._analyze("open")
 
     async def _do(self, name: str, **more: Any) -> int:
         """Run a statement; how many rows it wrote."""

@@ -176,10 +176,8 @@ WITH met AS (
     JOIN bank_entries e ON (e.account_id, e.amount, e.identity, e.occurrence)
         = (m.account_id, m.amount, m.identity, m.occurrence)
     JOIN matching_open b ON b.entry_id = e.id
-), kept AS (
-    INSERT INTO matching_found SELECT match_id, account_id, entry_id, movement_id, 'met', statement_id FROM met
 )
-DELETE FROM matching_open WHERE item IN (SELECT entry_id FROM met UNION ALL SELECT -movement_id FROM met)
+INSERT INTO matching_found SELECT match_id, account_id, entry_id, movement_id, 'met', statement_id FROM met
 
 -- name: returned
 -- A receipt that went back: credit and debit undo each other, and no token moved.
@@ -189,11 +187,9 @@ WITH returned AS MATERIALIZED (
 ), pairs AS (
     SELECT nextval('match_numbers') AS match_id, c.account_id, c.entry_id AS credit, d.entry_id AS debit, d.statement_id
     FROM returned r JOIN matching_open c ON c.entry_id = r.entry_id JOIN matching_open d ON d.entry_id = r.debit_id
-), kept AS (
-    INSERT INTO matching_found
-    SELECT match_id, account_id, unnest(ARRAY[credit, debit]), NULL, 'met', statement_id FROM pairs
 )
-DELETE FROM matching_open WHERE item IN (SELECT credit FROM pairs UNION ALL SELECT debit FROM pairs)
+INSERT INTO matching_found
+SELECT match_id, account_id, unnest(ARRAY[credit, debit]), NULL, 'met', statement_id FROM pairs
 
 -- name: one_to_one
 -- A key and amount that each side has once. A stronger key that both have must not tell them apart.
@@ -205,6 +201,9 @@ WITH paired AS (
             WHEN 'bank_reference' THEN bank_reference WHEN 'instruction_id' THEN instruction_id
             WHEN 'transaction_id' THEN transaction_id ELSE creditor_reference END IS NOT NULL
         AND account_id IN (SELECT a.account_id FROM matching_accounts a WHERE %(pass)s = ANY (a.passes))
+        AND NOT EXISTS (
+            SELECT FROM (SELECT entry_id AS item FROM matching_found UNION ALL SELECT -movement_id FROM matching_found) f
+            WHERE f.item = o.item)
     GROUP BY o.account_id, CASE %(key)s WHEN 'uetr' THEN uetr WHEN 'end_to_end_id' THEN end_to_end_id
             WHEN 'bank_reference' THEN bank_reference WHEN 'instruction_id' THEN instruction_id
             WHEN 'transaction_id' THEN transaction_id ELSE creditor_reference END, o.amount
@@ -217,12 +216,12 @@ WITH paired AS (
 INSERT INTO matching_found
 SELECT nextval('match_numbers'), account_id, entry_id, movement_id, %(pass)s, statement_id FROM paired
 
--- name: claim
--- Takes out of what is open what the last step found.
-DELETE FROM matching_open o USING (
-    SELECT entry_id AS item FROM matching_found WHERE pass = %(pass)s AND entry_id IS NOT NULL
-    UNION ALL SELECT -movement_id FROM matching_found WHERE pass = %(pass)s AND movement_id IS NOT NULL) f
-WHERE o.item = f.item
+-- name: rest
+-- What nothing was found for yet. Written anew: taking most of a large table out of it row by row costs more.
+CREATE TEMP TABLE matching_rest ON COMMIT DROP AS
+SELECT o.* FROM matching_open o WHERE NOT EXISTS (
+    SELECT FROM (SELECT entry_id AS item FROM matching_found UNION ALL SELECT -movement_id FROM matching_found) f
+    WHERE f.item = o.item)
 
 -- name: details
 -- The single payments of the lines that are still open.
@@ -292,15 +291,20 @@ WITH named AS (
         ('instruction', 'instruction_id', CASE WHEN o.entry_id IS NOT NULL THEN nullif(o.transaction_id, o.instruction_id) END),
         ('creditor_reference', 'creditor_reference', o.creditor_reference),
         ('batch', 'batch_reference', o.batch_reference)) AS k (pass, key_name, key)
-    WHERE k.key IS NOT NULL
+    WHERE k.key IS NOT NULL AND NOT EXISTS (
+        SELECT FROM (
+            SELECT entry_id AS item FROM matching_found WHERE pass = 'details'
+            UNION ALL SELECT -movement_id FROM matching_found WHERE pass = 'details') f
+        WHERE f.item = o.item)
 ), shared AS (
     SELECT account_id, key_name, key FROM named GROUP BY 1, 2, 3
     HAVING count(entry_id) > 0 AND count(movement_id) > 0
 )
 SELECT n.* FROM named n JOIN shared USING (account_id, key_name, key)
 
--- name: forget_claimed
-DELETE FROM matching_kin k WHERE NOT EXISTS (SELECT FROM matching_open o WHERE o.item = k.item)
+-- name: forget_found
+DELETE FROM matching_kin WHERE item IN (
+    SELECT entry_id FROM matching_found WHERE pass = %(pass)s UNION ALL SELECT -movement_id FROM matching_found WHERE pass = %(pass)s)
 
 -- name: alike
 -- As many entries as movements under one key, all of one amount: whichever is whose, together they are the same.
@@ -421,8 +425,13 @@ FROM several s JOIN matching_kin k USING (account_id, pass, key_name, key, amoun
 -- Equal amounts within the window, without another word between them: one suggestion for a run of days.
 WITH left_over AS (
     SELECT n.*, n.day - lag(n.day) OVER (PARTITION BY n.account_id, n.amount ORDER BY n.day, n.item) AS apart
-    FROM matching_near n JOIN matching_open o ON o.item = n.item
+    FROM matching_near n
     WHERE CASE WHEN n.entry_id IS NULL THEN n.all_entries ELSE n.all_movements END > 0
+        AND NOT EXISTS (
+            SELECT FROM (
+                SELECT entry_id AS item FROM matching_found WHERE pass = 'amount_date'
+                UNION ALL SELECT -movement_id FROM matching_found WHERE pass = 'amount_date') f
+            WHERE f.item = n.item)
 ), runs AS (
     SELECT l.*, count(*) FILTER (WHERE apart > %(window)s::integer)
         OVER (PARTITION BY account_id, amount ORDER BY day, item) AS run
