@@ -22,11 +22,11 @@ _sql = load("matching")
 _TEMPORARY: Final = frozenset(
     {
         "one_to_one", "rest", "by_details", "kin", "forget_found", "alike", "sums", "near", "amount_date",
-        "suggest_by_key", "suggest_by_amount",
+        "suggest_by_key", "suggest_by_amount", "recent",
     }
 )  # fmt: skip
-"""Statements on temporary tables alone: no nested loops there, whatever the planner thinks of their sizes. What looks
-into tables that hold years may look up a row at a time.
+"""Statements on temporary tables, and lines of named statements: no nested loops there, whatever the planner thinks of
+sizes that no statistics know yet. What looks into tables that hold years may look up a row at a time.
 """
 
 _TABLES: Final = (
@@ -130,7 +130,8 @@ class _Run:
 
     async def keep(self) -> dict[int, Counts]:
         """Write matches and open items, and say how many lines have an answer."""
-        await self._do("recent")
+        cursor = await self._tx.execute(_sql.recent_statements, self._common)
+        await self._do("recent", recent=[row[0] for row in await cursor.fetchall()])
         await self._do(
             "residue", return_codes=open_item.RETURN_CODES, return_words=open_item.RETURN_WORDS,
             interest_codes=open_item.INTEREST_CODES, interest_words=open_item.INTEREST_WORDS,

@@ -444,18 +444,21 @@ INSERT INTO match_suggestions
 SELECT g.suggestion_id, r.account_id, 'amount_date', r.entry_id, r.movement_id
 FROM groups g JOIN runs r USING (account_id, amount, run)
 
+-- name: recent_statements
+-- These statements, and the one before each.
+SELECT unnest(%(statements)s::bigint[]) UNION
+SELECT s.id FROM matching_accounts a CROSS JOIN LATERAL (
+    SELECT s.id FROM statements s
+    WHERE s.account_id = a.account_id AND s.state IN ('ACCEPTED', 'RELEASED') AND s.id <> ALL (%(statements)s::bigint[])
+    ORDER BY s.statement_date DESC LIMIT 1) s
+
 -- name: recent
 -- The lines that are answered for, of these statements and the one before each, that what is left over may repeat or undo.
 CREATE TEMP TABLE matching_recent ON COMMIT DROP AS
 SELECT l.entry_id, l.account_id, l.amount, coalesce(l.value_date, l.booking_date) AS day, l.end_to_end_id,
     upper(l.counterparty) AS counterparty
 FROM statement_lines l
-WHERE l.statement_id IN (
-        SELECT unnest(%(statements)s::bigint[])
-        UNION SELECT (SELECT s.id FROM statements s
-            WHERE s.account_id = a.account_id AND s.state IN ('ACCEPTED', 'RELEASED') AND s.id <> ALL (%(statements)s::bigint[])
-            ORDER BY s.statement_date DESC LIMIT 1) FROM matching_accounts a)
-    AND l.status = 'BOOK' AND l.entry_id IS NOT NULL
+WHERE l.statement_id = ANY (%(recent)s::bigint[]) AND l.status = 'BOOK' AND l.entry_id IS NOT NULL
     AND (l.account_id, abs(l.amount)) IN (SELECT o.account_id, abs(o.amount) FROM matching_open o WHERE o.entry_id IS NOT NULL)
     AND NOT EXISTS (SELECT FROM matching_open o WHERE o.entry_id = l.entry_id)
 

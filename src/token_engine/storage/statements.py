@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -217,6 +218,14 @@ async def occurrences(tx: Transaction, entries: Sequence[int]) -> dict[int, int]
 
 async def _row(tx: Transaction, statement: bytes, values: dict[str, Any]) -> tuple[Any, ...] | None:
     return await (await tx.execute(statement, values)).fetchone()
+
+
+@asynccontextmanager
+async def looking_up(tx: Transaction) -> AsyncIterator[None]:
+    """Plans that look rows up, whatever the planner thinks of tables that just grew: no statistics know of it yet."""
+    await tx.execute(b"SET LOCAL enable_seqscan = off")
+    yield
+    await tx.execute(b"SET LOCAL enable_seqscan = on")
 
 
 async def _value(tx: Transaction, statement: bytes, values: dict[str, Any]) -> Any:

@@ -70,14 +70,22 @@ WITH last AS (
     WHERE account_id = %(account_id)s AND state IN ('ACCEPTED', 'RELEASED') AND lists_from IS NOT NULL
     ORDER BY statement_date DESC LIMIT 1
 )
-SELECT (SELECT closing_balance FROM last) + coalesce(sum(e.position_change), 0)
-FROM bank_entries e LEFT JOIN bank_messages m ON m.id = e.message_id
-WHERE e.account_id = %(account_id)s AND e.status = 'BOOK'
-    AND (e.origin <> 'camt.053' OR EXISTS (SELECT FROM statement_lines l JOIN statements s ON s.id = l.statement_id
-        WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED')))
-    AND coalesce(e.booking_date, e.value_date, (m.received_at AT TIME ZONE 'UTC')::date) >= (SELECT lists_from FROM since)
-    AND NOT EXISTS (SELECT FROM statement_lines l JOIN statements s ON s.id = l.statement_id
-        WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED') AND l.in_closing)
+SELECT (SELECT closing_balance FROM last) + coalesce((
+    SELECT sum(e.position_change) FROM bank_entries e JOIN bank_messages m ON m.id = e.message_id
+    WHERE e.account_id = %(account_id)s AND e.status = 'BOOK' AND e.origin <> 'camt.053'
+        AND coalesce(e.booking_date, e.value_date, (m.received_at AT TIME ZONE 'UTC')::date)
+            >= (SELECT lists_from FROM since)
+        AND NOT EXISTS (SELECT FROM statement_lines l JOIN statements s ON s.id = l.statement_id
+            WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED') AND l.in_closing)
+), 0) + coalesce((
+    -- Booked, and valued later than the balance that closes its statement, from banks that leave that out.
+    SELECT sum(l.amount) FROM statement_lines l JOIN statements s ON s.id = l.statement_id
+    JOIN bank_entries e ON e.id = l.entry_id
+    WHERE l.account_id = %(account_id)s AND NOT l.in_closing AND l.status = 'BOOK' AND l.entry_id IS NOT NULL
+        AND s.state IN ('ACCEPTED', 'RELEASED') AND e.origin = 'camt.053'
+        AND NOT EXISTS (SELECT FROM statement_lines o JOIN statements t ON t.id = o.statement_id
+            WHERE o.entry_id = e.id AND t.state IN ('ACCEPTED', 'RELEASED') AND o.in_closing)
+), 0)
 
 -- name: ledger_as_of
 -- What was outstanding when the day ended. A movement that answers for an entry of the bank counts on that entry's day,

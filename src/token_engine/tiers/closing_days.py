@@ -74,8 +74,9 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
     if held:
         await staging.take(tx, [_closing(day) for day in held])
         await staging.keep_lines(tx, quarantined=True)
-        for day in held:
-            await _quarantine(tx, day, changes, now)
+        async with statements.looking_up(tx):
+            for day in held:
+                await _quarantine(tx, day, changes, now)
     if taken:
         await staging.take(tx, [_closing(day) for day in taken])
         await _pair(tx)
@@ -88,8 +89,9 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
             await staging.keep_lines(tx)
         await _write_met(tx, met, now)
         counts = await matching.match(tx, [day.number for day in taken], now)
-        for day in taken:
-            await _judge(tx, day, moved[day.stated.number], counts[day.number], changes, now)
+        async with statements.looking_up(tx):
+            for day in taken:
+                await _judge(tx, day, moved[day.stated.number], counts[day.number], changes, now)
 
 
 async def _check(tx: Transaction, day: Day, now: datetime) -> None:

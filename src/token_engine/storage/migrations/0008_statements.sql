@@ -85,6 +85,9 @@ CREATE TABLE statement_lines (
     PRIMARY KEY (statement_id, line)
 );
 CREATE INDEX statement_lines_entry ON statement_lines (entry_id);
+-- Few, and of few banks.
+CREATE INDEX statement_lines_valued_later ON statement_lines (account_id)
+    WHERE NOT in_closing AND status = 'BOOK' AND entry_id IS NOT NULL;
 CREATE TRIGGER statement_lines_no_delete BEFORE DELETE OR TRUNCATE ON statement_lines
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
