@@ -138,6 +138,17 @@ async def analyze(tx: Transaction) -> None:
     await tx.execute(_sql.analyze)
 
 
+async def learn_sizes(tx: Transaction) -> None:
+    """Let the planner see how the entries and lines have grown. Another transaction that does so waits for this one."""
+    await tx.execute(_sql.learn_entries)
+    await tx.execute(_sql.learn_lines)
+
+
+async def learn_matches(tx: Transaction) -> None:
+    """The same for matches."""
+    await tx.execute(_sql.learn_matches)
+
+
 async def take(tx: Transaction, closings: Sequence[Closing]) -> None:
     """Work on these statements from now on, and on none before."""
     await tx.execute(_sql.forget)

@@ -37,6 +37,15 @@ DELETE FROM stated WHERE statement = ANY (%s::integer[])
 -- name: analyze
 ANALYZE stated
 
+-- name: learn_entries
+ANALYZE bank_entries (account_id, amount, identity, message_id)
+
+-- name: learn_lines
+ANALYZE statement_lines (statement_id, account_id, entry_id, in_closing)
+
+-- name: learn_matches
+ANALYZE matches (match_id, account_id, entry_id, movement_id)
+
 -- name: take
 INSERT INTO closing
 SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::uuid[], %s::bigint[], %s::varchar[], %s::boolean[], %s::boolean[],

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -183,9 +182,10 @@ async def position(tx: Transaction, account_id: UUID) -> Decimal:
     return Decimal(await _value(tx, _sql.position, {"account_id": account_id}))
 
 
-async def ledger_as_of(tx: Transaction, account_id: UUID, day: date, cut_off: datetime) -> Decimal:
-    """What was outstanding when the bank's day ended, in major units."""
-    return Decimal(await _value(tx, _sql.ledger_as_of, {"account_id": account_id, "day": day, "cut_off": cut_off}))
+async def ledger_as_of(tx: Transaction, account_id: UUID, statement: int, day: date, cut_off: datetime) -> Decimal:
+    """What was outstanding when the bank's day ended, in major units. `statement` is the one that closes it."""
+    values = {"account_id": account_id, "statement": statement, "day": day, "cut_off": cut_off}
+    return Decimal(await _value(tx, _sql.ledger_as_of, values))
 
 
 async def close(tx: Transaction, day: SnapshotRow, statement: int, reason: str, actor: str, at: datetime) -> UUID:
@@ -218,14 +218,6 @@ async def occurrences(tx: Transaction, entries: Sequence[int]) -> dict[int, int]
 
 async def _row(tx: Transaction, statement: bytes, values: dict[str, Any]) -> tuple[Any, ...] | None:
     return await (await tx.execute(statement, values)).fetchone()
-
-
-@asynccontextmanager
-async def looking_up(tx: Transaction) -> AsyncIterator[None]:
-    """Plans that look rows up, whatever the planner thinks of tables that just grew: no statistics know of it yet."""
-    await tx.execute(b"SET LOCAL enable_seqscan = off")
-    yield
-    await tx.execute(b"SET LOCAL enable_seqscan = on")
 
 
 async def _value(tx: Transaction, statement: bytes, values: dict[str, Any]) -> Any:

@@ -91,32 +91,32 @@ SELECT (SELECT closing_balance FROM last) + coalesce((
 -- What was outstanding when the day ended. A movement that answers for an entry of the bank counts on that entry's day,
 -- whenever it was posted: contained in a statement that stands for the day or an earlier one, or booked by then.
 -- Any other counts when it was posted by the cut-off, and what was outstanding when the ledger began always. Only the movements of the last week can fall to either side.
-SELECT a.ledger_balance - coalesce(sum(m.effect) FILTER (WHERE NOT m.counted), 0)
-FROM emi_accounts a LEFT JOIN LATERAL (
-    SELECT CASE WHEN m.leaves = 'issued' THEN m.amount WHEN m.enters = 'issued' THEN -m.amount ELSE 0 END AS effect,
-        CASE WHEN m.kind = 'opening' THEN true
-             WHEN x.entry_id IS NULL THEN m.at <= %(cut_off)s
-             WHEN x.stated_on IS NOT NULL THEN x.stated_on <= %(day)s
-             ELSE coalesce(x.booked_on <= %(day)s, m.at <= %(cut_off)s) END AS counted
+-- What the statement itself contains needs no look at each entry: nearly everything, in most.
+SELECT a.ledger_balance - coalesce((
+    SELECT sum(CASE WHEN m.leaves = 'issued' THEN m.amount WHEN m.enters = 'issued' THEN -m.amount ELSE 0 END)
     FROM ledger_movements m
-    LEFT JOIN entry_meetings t ON t.movement_id = m.id
     LEFT JOIN matches g ON g.movement_id = m.id
-    LEFT JOIN LATERAL (
-        SELECT e.id AS entry_id, coalesce(e.booking_date, e.value_date) AS booked_on, (
-            SELECT min(s.statement_date) FROM statement_lines l JOIN statements s ON s.id = l.statement_id
-            WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED') AND l.in_closing) AS stated_on
-        FROM bank_entries e
-        WHERE e.id = coalesce(g.entry_id, (SELECT min(o.entry_id) FROM matches o WHERE o.match_id = g.match_id), (
-            SELECT b.id FROM bank_entries b WHERE (b.account_id, b.amount, b.identity, b.occurrence)
-                = (t.account_id, t.amount, t.identity, t.occurrence)))
-    ) x ON true
-    WHERE m.account_id = a.id AND m.id > coalesce((
+    LEFT JOIN entry_meetings t ON t.movement_id = m.id
+    LEFT JOIN (SELECT l.entry_id FROM statement_lines l WHERE l.statement_id = %(statement)s AND l.in_closing) own
+        ON own.entry_id = g.entry_id
+    WHERE m.account_id = a.id AND m.kind <> 'opening' AND own.entry_id IS NULL AND m.id > coalesce((
         SELECT s.last_movement FROM statements s
         WHERE s.account_id = a.id AND s.at <= %(cut_off)s - interval '7 days' AND s.last_movement IS NOT NULL
         ORDER BY s.statement_date DESC LIMIT 1), 0)
-) m ON true
-WHERE a.id = %(account_id)s
-GROUP BY a.id
+    AND NOT CASE WHEN g.match_id IS NULL AND t.movement_id IS NULL THEN m.at <= %(cut_off)s ELSE coalesce((
+        SELECT coalesce((
+            SELECT min(s.statement_date) FROM statement_lines l JOIN statements s ON s.id = l.statement_id
+            WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED') AND l.in_closing
+        ), e.booking_date, e.value_date) <= %(day)s
+        FROM bank_entries e WHERE e.id = coalesce(g.entry_id, (
+            SELECT o.entry_id FROM matches o WHERE o.match_id = g.match_id AND o.entry_id IS NOT NULL
+            ORDER BY o.match_id, o.entry_id LIMIT 1
+        ), (
+            SELECT b.id FROM bank_entries b WHERE (b.account_id, b.amount, b.identity, b.occurrence)
+                = (t.account_id, t.amount, t.identity, t.occurrence)))
+    ), m.at <= %(cut_off)s) END
+), 0)
+FROM emi_accounts a WHERE a.id = %(account_id)s
 
 -- name: snapshot
 INSERT INTO emi_account_snapshots (id, account_id, snapshot_date, ledger_balance, bank_reported_balance, difference,

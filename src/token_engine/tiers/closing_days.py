@@ -40,6 +40,8 @@ from token_engine.tiers.findings import Finding, Source
 
 SOURCE = "CAMT_053"
 _EASTERNMOST = timedelta(hours=14)
+_LARGE = 2000
+"""Lines from which on the planner is told how the tables grew: it would take them for as small as they were."""
 _KEYS = 5000
 """Amounts whose known movements are looked at together: what is held in memory of a statement of millions."""
 _encode = msgspec.json.Encoder().encode
@@ -74,9 +76,8 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
     if held:
         await staging.take(tx, [_closing(day) for day in held])
         await staging.keep_lines(tx, quarantined=True)
-        async with statements.looking_up(tx):
-            for day in held:
-                await _quarantine(tx, day, changes, now)
+        for day in held:
+            await _quarantine(tx, day, changes, now)
     if taken:
         await staging.take(tx, [_closing(day) for day in taken])
         await _pair(tx)
@@ -88,10 +89,14 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
         else:
             await staging.keep_lines(tx)
         await _write_met(tx, met, now)
+        large = sum(day.stated.lines for day in taken) >= _LARGE
+        if large:
+            await staging.learn_sizes(tx)
         counts = await matching.match(tx, [day.number for day in taken], now)
-        async with statements.looking_up(tx):
-            for day in taken:
-                await _judge(tx, day, moved[day.stated.number], counts[day.number], changes, now)
+        if large:
+            await staging.learn_matches(tx)
+        for day in taken:
+            await _judge(tx, day, moved[day.stated.number], counts[day.number], changes, now)
 
 
 async def _check(tx: Transaction, day: Day, now: datetime) -> None:
@@ -229,7 +234,7 @@ async def _judge(
     evidence = _evidence(day, now)
     judgement, step = standing.take(change, moved.new, evidence, uuid4)
     changes.judged(judgement, step, evidence, f"eod.{day.number}", day.kept_as)
-    ledger = await statements.ledger_as_of(tx, account.id, day.date, day.cut_off)
+    ledger = await statements.ledger_as_of(tx, account.id, day.number, day.date, day.cut_off)
     level = judge(ledger, day.closing.signed, account.policy)
     await _raise_findings(tx, day, ledger, level, moved, changes, now)
     await _snapshot(tx, day, ledger, level, counts, moved.new, standing, changes, now)
@@ -286,7 +291,7 @@ async def _quarantine(tx: Transaction, day: Day, changes: Changes, now: datetime
     """Raise a statement that failed, and close its day as not reconciled. Nothing moves."""
     account, closing = day.account, day.closing.signed
     failed = [found for found in day.checks if found.outcome is Outcome.FAILED]
-    ledger = await statements.ledger_as_of(tx, account.id, day.date, day.cut_off)
+    ledger = await statements.ledger_as_of(tx, account.id, day.number, day.date, day.cut_off)
     raised = Discrepancy(
         uuid4(), account.id, ledger, closing, Level.SIGNIFICANT, SOURCE, day.reference, now, day.kept_as,
         type=STATEMENT_QUARANTINED, subject=str(day.number),
