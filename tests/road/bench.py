@@ -34,10 +34,10 @@ TABLES = (
     "bank_messages", "bank_entries", "bank_entry_sightings", "circuit_breaker_steps", "outbox", "audit_log",
     "threshold_policies", "discrepancy_events", "ledger_movements", "ledger_holders", "idempotency_keys",
     "breaker_closings", "breaker_overrides", "fundings", "payouts", "entry_meetings", "bank_message_parts",
-    "statements", "statement_lines", "statement_line_details", "snapshot_revisions", "matches", "statement_calendars",
-    "statement_releases", "matching_policies", "matching_cursors", "open_items", "match_suggestions",
-    "match_requests", "match_events", "account_roles", "report_sign_offs", "audit_leaves", "archive_checkpoints",
-    "archive_bundles",
+    "statement_pages", "statements", "statement_lines", "statement_line_details", "snapshot_revisions", "matches",
+    "statement_calendars", "statement_releases", "matching_policies", "matching_cursors", "open_items",
+    "match_suggestions", "match_requests", "match_events", "account_roles", "report_sign_offs", "audit_leaves",
+    "archive_checkpoints", "archive_bundles",
 )  # fmt: skip
 
 

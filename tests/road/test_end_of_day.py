@@ -273,3 +273,72 @@ def test_two_people_release_what_was_quarantined(bench: Bench) -> None:
         assert (await road.row(query))["status"] == "RESOLVED"
 
     bench.void(story)
+
+
+def _page(number: int, *lines: str, last: bool, **more: Any) -> str:
+    pagination = f"<StmtPgntn><PgNb>{number}</PgNb><LastPgInd>{str(last).lower()}</LastPgInd></StmtPgntn>"
+    return statement(*lines, name="STMT-PAGED", head=pagination, **more)
+
+
+def _pages() -> tuple[str, str]:
+    """camt repeats the balances of the whole on every page."""
+    of_whole = {"opening": "1000000", "closing": "1000015"}
+    return (_page(1, line("10", reference="R1"), last=False, **of_whole),
+            _page(2, line("5", reference="R2"), last=True, **of_whole))  # fmt: skip
+
+
+def test_pages_in_two_messages_whichever_comes_first(bench: Bench) -> None:
+    for turned in (False, True):
+
+        async def story(road: Road, turned: bool = turned) -> None:
+            account = await road.account()
+            first, second = (message(page, name=f"M-{n}") for n, page in enumerate(_pages()))
+            if turned:
+                first, second = second, first
+            [early] = await close(road, first)
+            assert isinstance(early, Recorded)
+            assert (early.days, early.waiting[0].missing_pages) == ((), (1,) if turned else (2,))
+            assert await road.position(account) == 1_000_000
+            assert await road.rows("SELECT 1 FROM emi_account_snapshots") == []
+            day = await close_one(road, second)
+            assert (day.state, day.entries_recorded, outcome(day, "entries_sum")) == ("ACCEPTED", 2, "passed")
+            assert await road.position(account) == 1_000_015
+            lines = await road.rows("SELECT line, amount FROM statement_lines ORDER BY line")
+            assert [(row["line"], int(row["amount"])) for row in lines] == [(1, 10), (2, 5)]
+            [again] = await close(road, first)
+            assert isinstance(again, AlreadyRecorded)
+            assert (again.days, again.waiting) == ((day,), ())
+
+        bench.void(story)
+
+
+def test_pages_in_one_message_and_in_one_batch(bench: Bench) -> None:
+    async def one(road: Road) -> None:
+        await road.account()
+        day = await close_one(road, message(*_pages()))
+        assert (day.state, day.entries_recorded) == ("ACCEPTED", 2)
+
+    async def batch(road: Road) -> None:
+        account = await road.account()
+        early, late = await close(road, *(message(page, name=f"M-{n}") for n, page in enumerate(_pages())))
+        assert isinstance(early, Recorded)
+        assert isinstance(late, Recorded)
+        assert (len(early.waiting), len(late.days)) == (1, 1)
+        assert await road.position(account) == 1_000_015
+
+    bench.void(one)
+    bench.void(batch)
+
+
+def test_pages_that_do_not_add_up_are_quarantined_and_released_as_one(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        pages = [page.replace("1000015", "1000016") for page in _pages()]
+        await close(road, message(pages[0], name="M-0"))
+        held = await close_one(road, message(pages[1], name="M-1"))
+        assert (held.state, outcome(held, "entries_sum")) == ("QUARANTINED", "failed")
+        await released_day.release(road.tx, held.statement, "the bank will correct it", ("ann", "bob"), NOW)
+        assert await road.position(account) == 1_000_016
+        assert len(await road.rows("SELECT 1 FROM bank_entries")) == 2
+
+    bench.void(story)

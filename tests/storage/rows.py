@@ -106,6 +106,8 @@ SELECT 1, '{ACCOUNT}', min(id), 'STMT-1', 'STMT-1', '\\x00', '2025-11-17', 90, 1
 INSERT INTO statement_lines (statement_id, line, account_id, entry_id, amount, status, in_closing)
 SELECT 1, 1, '{ACCOUNT}', min(id), 10, 'BOOK', true FROM bank_entries;
 INSERT INTO statement_line_details (statement_id, line, detail, amount) VALUES (1, 1, 1, 10);
+INSERT INTO statement_pages (message_id, place, account_id, pages_of)
+SELECT min(id), 0, '{ACCOUNT}', 'S' FROM bank_messages;
 INSERT INTO snapshot_revisions (id, snapshot_id, revision, statement_id, ledger_balance, bank_reported_balance,
     difference, reconciled, reason, actor, at)
 VALUES ('00000000-0000-4000-8000-0000000000b2', '00000000-0000-4000-8000-0000000000b1', 1, 1, 100, 100, 0, true, 'r',

@@ -25,6 +25,16 @@ class StatementState(StrEnum):
     REPLACED = "REPLACED"
 
 
+class WaitingPages(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a statement whose other pages have not all come: it closes no day yet."""
+
+    account_id: UUID
+    account_number: str
+    statement_name: str | None
+    state: StatementState = StatementState.PENDING
+    missing_pages: tuple[int, ...]
+
+
 class ClosedDay(msgspec.Struct, frozen=True, kw_only=True):
     """One statement's day. Balances are decimal strings in major units with the decimals of `currency`; the ledger's is
     as of the bank's cut-off, the bank's the closing balance. `difference` is bank - ledger.

@@ -8,7 +8,7 @@ import msgspec
 
 from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
-from token_engine.domain.closed_day import ClosedDay
+from token_engine.domain.closed_day import ClosedDay, WaitingPages
 from token_engine.domain.refusal import Refusal
 
 
@@ -39,6 +39,8 @@ class Recorded(msgspec.Struct, frozen=True):
     judgements: tuple[Judgement, ...]
     days: tuple[ClosedDay, ...] = ()
     """Of a message of statements, instead of judgements: the days that they closed."""
+    waiting: tuple[WaitingPages, ...] = ()
+    """Of statements of which it brought pages only, and not the last that was missing."""
 
 
 class AlreadyRecorded(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ class AlreadyRecorded(msgspec.Struct, frozen=True):
     message_id: str
     judgements: tuple[Judgement, ...]
     days: tuple[ClosedDay, ...] = ()
+    waiting: tuple[WaitingPages, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True):

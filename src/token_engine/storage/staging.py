@@ -133,6 +133,11 @@ async def void(tx: Transaction, statements: Sequence[int]) -> None:
     await tx.execute(_sql.void, [Column(statements)])
 
 
+async def renumber(tx: Transaction, statement: int, into: int, after: int) -> None:
+    """Make the lines of a statement lines of another, behind its first `after` ones."""
+    await tx.execute(_sql.renumber, {"statement": statement, "into": into, "after": after})
+
+
 async def analyze(tx: Transaction) -> None:
     """Let the planner see how many lines there are."""
     await tx.execute(_sql.analyze)

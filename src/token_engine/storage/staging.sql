@@ -34,6 +34,9 @@ COPY stated (statement, line, amount, change, turned, credit_debit, status, reve
 -- name: void
 DELETE FROM stated WHERE statement = ANY (%s::integer[])
 
+-- name: renumber
+UPDATE stated SET statement = %(into)s, line = line + %(after)s WHERE statement = %(statement)s
+
 -- name: analyze
 ANALYZE stated
 

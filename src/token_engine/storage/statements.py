@@ -23,6 +23,7 @@ class StatementRow(NamedTuple):
     id: int
     account_id: UUID
     message_id: int
+    place: int
     bank_message_id: str
     statement_id: str | None
     identity: str
@@ -144,21 +145,20 @@ async def insert(tx: Transaction, row: StatementRow) -> None:
 
 
 class Quarantined(NamedTuple):
-    """A quarantined statement, and its message: in `raw`, or in parts where that is empty."""
+    """A quarantined statement; `checks` is JSON, `where` has the message and place of it, or of each of its pages."""
 
-    account_id: UUID
     account_number: str
     message_id: int
-    content: bytes
     checks: str
-    raw: bytes
-    raw_size: int
+    where: list[tuple[int, int]]
 
 
 async def quarantined(tx: Transaction, number: int) -> Quarantined | None:
     """The statement, if it is quarantined."""
     row = await _row(tx, _sql.quarantined, {"id": number})
-    return None if row is None else Quarantined(row[0], row[1], row[2], bytes(row[3]), row[4], bytes(row[5]), row[6])
+    if row is None:
+        return None
+    return Quarantined(row[0], row[1], row[2], [(message, place) for message, place in row[3]])
 
 
 async def quarantined_of(tx: Transaction, account_id: UUID, day: date) -> list[int]:
@@ -214,6 +214,37 @@ async def notified(tx: Transaction, account_id: UUID) -> bool:
 async def occurrences(tx: Transaction, entries: Sequence[int]) -> dict[int, int]:
     """Which of those of its name each entry is."""
     return dict(await (await tx.execute(_sql.occurrences, [Column(entries)])).fetchall())
+
+
+async def waiting_pages(tx: Transaction, account_id: UUID, pages_of: str) -> list[tuple[int, int]]:
+    """Where the pages lie of a statement that is not whole yet: message, and place in it."""
+    return await (await tx.execute(_sql.waiting_pages, {"account_id": account_id, "pages_of": pages_of})).fetchall()
+
+
+async def keep_page(tx: Transaction, message_id: int, place: int, account_id: UUID, pages_of: str) -> None:
+    """Keep where a page lies, until the others are there."""
+    values = {"message_id": message_id, "place": place, "account_id": account_id, "pages_of": pages_of}
+    await tx.execute(_sql.keep_page, values)
+
+
+async def join_pages(
+    tx: Transaction, pages: Sequence[tuple[int, int]], account_id: UUID, pages_of: str, statement_id: int
+) -> None:
+    """Say which statement the pages became."""
+    messages, places = [m for m, _ in pages], [p for _, p in pages]
+    values = {"account_id": account_id, "pages_of": pages_of, "statement_id": statement_id}
+    await tx.execute(_sql.join_pages, {**values, "messages": messages, "places": places})
+
+
+async def joined_from(tx: Transaction, message_id: int) -> dict[int, int]:
+    """The statements that pages of a message became, by the page's place in it."""
+    return dict(await (await tx.execute(_sql.joined_from, {"message_id": message_id})).fetchall())
+
+
+async def raw_of(tx: Transaction, message_id: int) -> bytes | None:
+    """A message as it came; None where it is kept in parts."""
+    raw = await _value(tx, _sql.raw_of, {"message_id": message_id})
+    return None if raw is None else bytes(raw)
 
 
 async def _row(tx: Transaction, statement: bytes, values: dict[str, Any]) -> tuple[Any, ...] | None:

@@ -33,16 +33,18 @@ ORDER BY k.place
 UPDATE statements SET state = 'REPLACED' WHERE id = %(id)s AND state IN ('ACCEPTED', 'RELEASED')
 
 -- name: insert
-INSERT INTO statements (id, account_id, message_id, bank_message_id, statement_id, identity, content, sequence_number,
+INSERT INTO statements (id, account_id, message_id, place, bank_message_id, statement_id, identity, content, sequence_number,
     statement_date, opening_balance, closing_balance, entries, booked_sum, cut_off, lists_from, state, corrects, checks, at)
-VALUES (%(id)s, %(account_id)s, %(message_id)s, %(bank_message_id)s, %(statement_id)s, %(identity)s, %(content)s,
+VALUES (%(id)s, %(account_id)s, %(message_id)s, %(place)s, %(bank_message_id)s, %(statement_id)s, %(identity)s, %(content)s,
     %(sequence_number)s, %(statement_date)s, %(opening_balance)s, %(closing_balance)s, %(entries)s, %(booked_sum)s,
     %(cut_off)s, %(lists_from)s, %(state)s, %(corrects)s, %(checks)s, %(at)s)
 
 -- name: quarantined
--- A quarantined statement as it was kept, and where its message lies.
-SELECT s.account_id, a.account_number, s.message_id, s.content, s.checks::text, m.raw, m.raw_size
-FROM statements s JOIN emi_accounts a ON a.id = s.account_id JOIN bank_messages m ON m.id = s.message_id
+-- A quarantined statement as it was kept, and where it or its pages lie: message, and place in it.
+SELECT a.account_number, s.message_id, s.checks::text, coalesce((
+    SELECT array_agg(ARRAY[p.message_id, p.place] ORDER BY p.message_id, p.place)
+    FROM statement_pages p WHERE p.statement_id = s.id), ARRAY[ARRAY[s.message_id, s.place]])
+FROM statements s JOIN emi_accounts a ON a.id = s.account_id
 WHERE s.id = %(id)s AND s.state = 'QUARANTINED'
 
 -- name: quarantined_of_day
@@ -159,3 +161,22 @@ SELECT id, discrepancy_type, subject, severity, expected_value, actual_value, as
     reopened_at IS NOT NULL
 FROM reconciliation_discrepancies
 WHERE account_id = %s AND discrepancy_type = ANY (%s::varchar[]) AND status <> 'RESOLVED'
+
+-- name: waiting_pages
+SELECT message_id, place FROM statement_pages
+WHERE account_id = %(account_id)s AND pages_of = %(pages_of)s AND statement_id IS NULL ORDER BY message_id, place
+
+-- name: keep_page
+INSERT INTO statement_pages (message_id, place, account_id, pages_of)
+VALUES (%(message_id)s, %(place)s, %(account_id)s, %(pages_of)s)
+
+-- name: join_pages
+INSERT INTO statement_pages (message_id, place, account_id, pages_of, statement_id)
+SELECT m, p, %(account_id)s, %(pages_of)s, %(statement_id)s FROM unnest(%(messages)s::bigint[], %(places)s::integer[]) AS k (m, p)
+ON CONFLICT (message_id, place) DO UPDATE SET statement_id = excluded.statement_id
+
+-- name: joined_from
+SELECT place, statement_id FROM statement_pages WHERE message_id = %(message_id)s AND statement_id IS NOT NULL
+
+-- name: raw_of
+SELECT CASE WHEN raw_size = octet_length(raw) THEN raw END FROM bank_messages WHERE id = %(message_id)s

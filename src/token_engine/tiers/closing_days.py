@@ -107,8 +107,9 @@ async def _check(tx: Transaction, day: Day, now: datetime) -> None:
     stands = await statements.standing(tx, account.id, day.date)
     latest = (now + _EASTERNMOST).date()
     if not day.checks:
-        day.checks = check(whole, account, day.opening, day.closing, previous, latest=latest,
-                           correction=stands is not None)  # fmt: skip
+        correction = stands is not None
+        own = check(whole, account, day.opening, day.closing, previous, latest=latest, correction=correction)
+        day.checks = (*own, day.pages)
     if day.state is StatementState.QUARANTINED:
         if any(found.outcome is Outcome.FAILED for found in day.checks):
             return
@@ -311,7 +312,7 @@ def _row(day: Day, now: datetime) -> StatementRow:
     heading, whole = day.stated.heading, day.statement
     opening = None if day.opening is None else day.opening.signed
     return StatementRow(
-        day.number, day.account.id, day.kept_as, heading.message_id[:140], heading.notification_id, day.identity,
-        day.content, heading.sequence_number, day.date, opening, day.closing.signed, whole.lines, whole.booked_sum,
-        day.cut_off, day.lists_from, day.state, day.corrects, _encode(day.checks).decode(), now,
+        day.number, day.account.id, day.kept_as, day.place, heading.message_id[:140], heading.notification_id,
+        day.identity, day.content, heading.sequence_number, day.date, opening, day.closing.signed, whole.lines,
+        whole.booked_sum, day.cut_off, day.lists_from, day.state, day.corrects, _encode(day.checks).decode(), now,
     )  # fmt: skip

@@ -15,20 +15,25 @@ from token_engine.domain.person import ENGINE
 from token_engine.domain.refusal import RefusedError
 from token_engine.domain.statement import Check, Statement, identity
 from token_engine.domain.statement_balances import closing_of, opening_of
+from token_engine.tiers.paging import Joined
 from token_engine.tiers.stating import Stated
 
 
 class Day(msgspec.Struct, kw_only=True):
     """A statement whose account is locked. `cut_off` is when the bank's day ended."""
 
-    stated: Stated
+    stated: Stated | Joined
     account: Account
     opening: StatedBalance | None
     closing: StatedBalance
+    pages: Check
+    """Whether its pages join."""
     date: Date
     cut_off: datetime
     identity: str
     kept_as: int
+    place: int = 0
+    """Where the statement lies: the message, and its place in it."""
     content: bytes
     number: int = 0
     state: StatementState = StatementState.QUARANTINED
@@ -38,6 +43,9 @@ class Day(msgspec.Struct, kw_only=True):
     latest: bool = True
     """No later day of the account is closed yet, so that this closing balance is where the position starts from."""
     closed: ClosedDay | None = None
+    brought: list[tuple[int, int]] = []
+    """Where its pages lie, if it came in several: message, and place in it."""
+    pages_of: str = ""
     actor: str = ENGINE
     reason: str = ""
     """Who closed the day, and why, where that was a person."""
@@ -54,7 +62,9 @@ class Day(msgspec.Struct, kw_only=True):
         return self.stated.heading.notification_id or self.stated.heading.message_id
 
 
-def day_of(stated: Stated, account: Account, calendar: StatementCalendar, kept_as: int, now: datetime) -> Day:
+def day_of(
+    stated: Stated | Joined, pages: Check, account: Account, calendar: StatementCalendar, kept_as: int, now: datetime
+) -> Day:
     """The day that a statement closes, which ends by the bank's calendar. Raises RefusedError: it closes none."""
     heading = stated.heading
     closing = closing_of(heading, account.currency)
@@ -68,7 +78,7 @@ def day_of(stated: Stated, account: Account, calendar: StatementCalendar, kept_a
     day = closing.as_of or stated.last_booking or now.date()
     name = identity(heading)
     return Day(
-        stated=stated, account=account, opening=opening_of(heading, account.currency), closing=closing, date=day,
-        cut_off=calendar.cut_off_of(day), kept_as=kept_as, content=stated.content(),
+        stated=stated, pages=pages, account=account, opening=opening_of(heading, account.currency), closing=closing,
+        date=day, cut_off=calendar.cut_off_of(day), kept_as=kept_as, content=stated.content(),
         identity=f"{name.name or ''} {day}".strip()[:300],
     )  # fmt: skip

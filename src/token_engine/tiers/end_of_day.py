@@ -9,65 +9,67 @@ A message is taken in whole or not at all. A statement that fails a check is kep
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from io import BytesIO
 from itertools import count
-from typing import BinaryIO, Final, NamedTuple
-from uuid import UUID
+from typing import BinaryIO
 
 import msgspec
 from msgspec import structs
 
 from token_engine.domain.account import Account
 from token_engine.domain.backing import policy_for
-from token_engine.domain.calendar import NO_CALENDAR, StatementCalendar
-from token_engine.domain.closed_day import ClosedDay
-from token_engine.domain.money import check_decimals, sum_exactly
+from token_engine.domain.closed_day import ClosedDay, WaitingPages
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage import calendars, parts, positions, recording, staging, statements
 from token_engine.storage.database import Transaction
 from token_engine.storage.messages import KnownMessage, Settled
-from token_engine.tiers.acceptance import Directory, as_account_id, check_open, check_reach
+from token_engine.tiers.acceptance import Directory, as_account_id
 from token_engine.tiers.changes import Changes
 from token_engine.tiers.closing_days import close_days
-from token_engine.tiers.day import Day, day_of
+from token_engine.tiers.day import Day
 from token_engine.tiers.delivery import Delivery
+from token_engine.tiers.paging import name_of
+from token_engine.tiers.recognising import Found, Locked, Recogniser
 from token_engine.tiers.settled import rejected, settled
-from token_engine.tiers.stating import Reading, Stated
-
-_ZERO: Final = Decimal(0)
+from token_engine.tiers.stating import Reading, Stated, stage
 
 
 class _Message:
-    """A message whose lines are staged, and the days that its statements close; None where that was done before."""
+    """A message whose lines are staged, and what each of its statements turned out to be."""
 
     def __init__(self, delivery: Delivery, kept_as: int, reading: Reading) -> None:
         self.delivery = delivery
         self.kept_as = kept_as
         self.statements = reading.statements
-        self.days: list[Day] = []
-        self.before: dict[int, tuple[int, ClosedDay]] = {}
-        """Of statements that were closed already, by their place in the message."""
+        self.found: list[Found] = []
 
     @property
     def message_id(self) -> str:
         return self.statements[0].heading.message_id
 
     @property
-    def answer(self) -> _Answer:
-        days = iter(self.days)
-        numbers = [self.before[n][0] if n in self.before else next(days).number for n in range(len(self.statements))]
-        return _Answer(self.message_id, tuple(numbers))
+    def days(self) -> list[Day]:
+        """The days that it closes, each once."""
+        return list({id(day): day for day in self.found if isinstance(day, Day)}.values())
+
+    def answer(self) -> str:
+        """What is kept of its answer, as JSON: the numbers of its statements, which have their own."""
+        told = [each for each in self.found if not isinstance(each, WaitingPages)]
+        return _encode(
+            _Answer(self.message_id, tuple(dict.fromkeys(each.number for each in told)), self.waiting())
+        ).decode()
 
     def closed(self) -> tuple[ClosedDay, ...]:
         """Each statement's day, in the order of the message."""
-        days = iter(self.days)
-        found = [self.before[n][1] if n in self.before else next(days).closed for n in range(len(self.statements))]
-        return tuple(day for day in found if day is not None)
+        told = {id(each): each for each in self.found if not isinstance(each, WaitingPages)}.values()
+        return tuple(each.closed for each in told if each.closed is not None)
+
+    def waiting(self) -> tuple[WaitingPages, ...]:
+        """What it brought pages of only."""
+        return tuple({id(each): each for each in self.found if isinstance(each, WaitingPages)}.values())
 
 
 async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime) -> list[Receipt]:
@@ -120,58 +122,41 @@ class _Taking:
     async def close(self) -> None:
         """Close the days of all that was read, and write what came of it."""
         names = {s.heading.account_number for m in self._messages for s in m.statements}
-        locked = await lock(self._tx, names)
-        told: dict[tuple[UUID, str], bytes] = {}
+        recogniser = Recogniser(self._tx, await lock(self._tx, names), self._numbers, self._now)
         messages = []
         for message in self._messages:
             try:
-                await self._find(message, locked, told)
+                message.found = await recogniser.recognise(message.kept_as, message.statements)
                 messages.append(message)
             except RefusedError as refused:
                 await self._void(message.delivery, message.kept_as, message.statements, refused.refusal)
         await self._keep(messages)
-        await close_days(self._tx, [day for m in messages for day in m.days], self._changes, self._now)
+        days = [day for message in messages for day in message.days]
+        await close_days(self._tx, days, self._changes, self._now)
+        for day in days:
+            if day.brought:
+                await statements.join_pages(self._tx, day.brought, day.account.id, day.pages_of, day.number)
         for message in messages:
-            kind = Recorded if message.days else AlreadyRecorded
-            self.receipts[message.delivery.digest] = kind(message.kept_as, message.message_id, (), message.closed())
+            kind = Recorded if message.days or message.waiting() else AlreadyRecorded
+            self.receipts[message.delivery.digest] = kind(
+                message.kept_as, message.message_id, (), message.closed(), message.waiting()
+            )
         await self._changes.write(self._tx, self._settled)
-
-    async def _find(self, message: _Message, locked: Locked, told: dict[tuple[UUID, str], bytes]) -> None:
-        """Find each statement's account and day. Raises RefusedError: one has none, or says otherwise what was said."""
-        for place, stated in enumerate(message.statements):
-            account = locked.directory.find(stated.heading, stated.currencies)
-            check_open(account)
-            check_decimals(stated.finest, account.currency, "entries")
-            day = day_of(stated, account, locked.calendar(account), message.kept_as, self._now)
-            balances = (account.bank, account.ledger, day.closing.amount, day.opening.amount if day.opening else _ZERO)
-            if overflow := check_reach(sum_exactly((stated.amounts, *map(abs, balances)))):
-                raise RefusedError.of(overflow)
-            known = await statements.of_identity(self._tx, account.id, day.identity)
-            content = known.content if known is not None else told.setdefault((account.id, day.identity), day.content)
-            if content != day.content:
-                raise RefusedError(
-                    "statement_differs",
-                    f"Stmt/Id: a statement {day.identity!r} of account {account.number} was sent before, "
-                    "with another content",
-                    "Stmt/Id",
-                )
-            if known is not None:
-                message.before[place] = known.id, _decode_day(known.answer)
-            else:
-                day.number = await statements.draw_number(self._tx)
-                message.days.append(day)
 
     async def _keep(self, messages: Iterable[_Message]) -> None:
         """The messages themselves, before what refers to them. Their answers are their statements'."""
         rows = [
-            settled(m.delivery, m.kept_as, self._now, "RECORDED", m.message_id, answer=_encode(m.answer).decode())
-            for m in messages
+            settled(m.delivery, m.kept_as, self._now, "RECORDED", m.message_id, answer=m.answer()) for m in messages
         ]
         await recording.record(self._tx, rows, [], [])
         for m in messages:
             if m.delivery.file is not None:
                 with m.delivery.file.open("rb") as source:
                     await parts.keep(self._tx, m.kept_as, source)
+            for place, found in enumerate(m.found):
+                if isinstance(found, WaitingPages):
+                    name = name_of(m.statements[place])
+                    await statements.keep_page(self._tx, m.kept_as, place, found.account_id, name)
 
     async def _void(self, delivery: Delivery, kept_as: int, stated: Sequence[Stated], refusal: Refusal) -> None:
         await staging.void(self._tx, [s.number for s in stated])
@@ -183,10 +168,11 @@ class _Taking:
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """What is kept in bank_messages.answer of a message of statements: their numbers."""
+    """What is kept in bank_messages.answer of a message of statements: their numbers, and what is not whole."""
 
     message_id: str
     statements: tuple[int, ...]
+    waiting: tuple[WaitingPages, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -195,39 +181,16 @@ _decode_day = msgspec.json.Decoder(ClosedDay).decode
 
 
 async def again(tx: Transaction, known: KnownMessage) -> AlreadyRecorded:
-    """The receipt of a message of statements that was recorded before."""
+    """The receipt of a message of statements that was recorded before. Its pages may have become statements since."""
     answer = _decode_answer(known.answer or "")
-    days = [_decode_day(told) for told in await statements.answers(tx, answer.statements)]
-    return AlreadyRecorded(known.id, answer.message_id, (), tuple(days))
+    joined = await statements.joined_from(tx, known.id) if answer.waiting else {}
+    numbers = list(dict.fromkeys([*answer.statements, *joined.values()]))
+    days = tuple(_decode_day(told) for told in await statements.answers(tx, numbers))
+    return AlreadyRecorded(known.id, answer.message_id, (), days, () if joined else answer.waiting)
 
 
 def _opened(delivery: Delivery) -> BinaryIO:
     return BytesIO(delivery.raw) if delivery.file is None else delivery.file.open("rb")
-
-
-async def stage(tx: Transaction, source: BinaryIO, numbers: Iterator[int]) -> Reading:
-    """Read a message's statements and stage their lines; what they are, or why they are none."""
-    reading = Reading(source, numbers)
-    await staging.stage(tx, _chunks(reading))
-    return reading
-
-
-async def _chunks(reading: Reading) -> AsyncIterator[bytes]:
-    """Read beside the event loop, so that other doors are answered meanwhile."""
-    while chunk := await asyncio.to_thread(reading.chunk):
-        yield chunk
-
-
-class Locked(NamedTuple):
-    """Accounts under lock, as messages name them, and when their banks close a day."""
-
-    directory: Directory
-    calendars: dict[UUID, calendars.Kept]
-
-    def calendar(self, account: Account) -> StatementCalendar:
-        """The account's calendar, or the one of those that have none."""
-        kept = self.calendars.get(account.id)
-        return kept.calendar if kept is not None else NO_CALENDAR
 
 
 async def lock(tx: Transaction, names: Iterable[str]) -> Locked:

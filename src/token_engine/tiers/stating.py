@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import date
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Final
+from typing import BinaryIO, Final
 
 from token_engine.domain.entry import Entry, ReversalSign, signed_amount
 from token_engine.domain.money import EXACT, UNSTATED, check_decimals, sum_exactly
@@ -16,6 +17,8 @@ from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.domain.statement import Statement
 from token_engine.iso20022.reader import sections
 from token_engine.iso20022.utf8 import Readable
+from token_engine.storage import staging
+from token_engine.storage.database import Transaction
 from token_engine.storage.staging import row
 
 _LINES: Final = 2000
@@ -129,3 +132,16 @@ class Reading:
         if heading.kind is not MessageKind.STATEMENT:
             raise RefusedError("not_a_statement", f"a {heading.type} among statements closes no day")
         self.statements.append(Stated(next(self._numbers), heading))
+
+
+async def stage(tx: Transaction, source: BinaryIO, numbers: Iterator[int]) -> Reading:
+    """Read a message's statements and stage their lines; what they are, or why they are none."""
+    reading = Reading(source, numbers)
+    await staging.stage(tx, _chunks(reading))
+    return reading
+
+
+async def _chunks(reading: Reading) -> AsyncIterator[bytes]:
+    """Read beside the event loop, so that other doors are answered meanwhile."""
+    while chunk := await asyncio.to_thread(reading.chunk):
+        yield chunk

@@ -110,8 +110,13 @@ def _view(receipt: Receipt) -> dict[str, Any]:
     }  # fmt: skip
     if isinstance(receipt, Rejected):
         return view | {"error": receipt.refusal}
-    if receipt.days:
-        return structs.asdict(receipt.days[0]) | view if len(receipt.days) == 1 else view | {"days": receipt.days}
+    told = (*receipt.days, *receipt.waiting)
+    if told:
+        return (
+            structs.asdict(told[0]) | view
+            if len(told) == 1
+            else view | {"days": receipt.days, "waiting": receipt.waiting}
+        )
     if len(receipt.judgements) == 1:
         return structs.asdict(receipt.judgements[0]) | view
     return view | {"notifications": receipt.judgements}
