@@ -235,22 +235,26 @@ WHERE o.account_id IN (SELECT a.account_id FROM matching_accounts a WHERE 'detai
 -- A detail and a movement that one key and their amount name; several alike only within one line, where it makes no
 -- difference which is which. Then the line, if every detail has its movement and they sum to it.
 WITH of_details AS MATERIALIZED (
-    SELECT d.account_id, k.key_name, k.key, d.amount, d.entry_id, d.detail
-    FROM matching_details d CROSS JOIN LATERAL (VALUES
-        ('uetr', d.uetr), ('end_to_end_id', d.end_to_end_id), ('instruction_id', d.instruction_id),
-        ('instruction_id', nullif(d.transaction_id, d.instruction_id)), ('creditor_reference', d.creditor_reference)
-    ) AS k (key_name, key) WHERE k.key IS NOT NULL AND d.amount IS NOT NULL
-), asked AS MATERIALIZED (
-    SELECT DISTINCT account_id, key_name, key, amount FROM of_details
+    SELECT account_id, 'uetr' AS key_name, uetr AS key, amount, entry_id, detail FROM matching_details WHERE uetr IS NOT NULL
+    UNION ALL SELECT account_id, 'end_to_end_id', end_to_end_id, amount, entry_id, detail FROM matching_details WHERE end_to_end_id IS NOT NULL
+    UNION ALL SELECT account_id, 'instruction_id', instruction_id, amount, entry_id, detail FROM matching_details WHERE instruction_id IS NOT NULL
+    UNION ALL SELECT account_id, 'creditor_reference', creditor_reference, amount, entry_id, detail FROM matching_details WHERE creditor_reference IS NOT NULL
+    UNION ALL SELECT account_id, 'instruction_id', transaction_id, amount, entry_id, detail FROM matching_details
+    WHERE transaction_id IS NOT NULL AND transaction_id IS DISTINCT FROM instruction_id
 ), named AS (
     SELECT account_id, key_name, key, amount, entry_id, detail, NULL::bigint AS movement_id FROM of_details
-    UNION ALL
-    SELECT o.account_id, k.key_name, k.key, o.amount, NULL, NULL, o.movement_id
-    FROM matching_open o CROSS JOIN LATERAL (VALUES
-        ('uetr', o.uetr), ('end_to_end_id', o.end_to_end_id), ('instruction_id', o.instruction_id),
-        ('creditor_reference', o.creditor_reference)) AS k (key_name, key)
-    WHERE o.movement_id IS NOT NULL AND NOT o.for_people
-        AND (o.account_id, k.key_name, k.key, o.amount) IN (SELECT account_id, key_name, key, amount FROM asked)
+    UNION ALL SELECT account_id, 'uetr', uetr, amount, NULL, NULL, movement_id FROM matching_open
+    WHERE movement_id IS NOT NULL AND NOT for_people
+        AND (account_id, 'uetr', uetr, amount) IN (SELECT account_id, key_name, key, amount FROM of_details)
+    UNION ALL SELECT account_id, 'end_to_end_id', end_to_end_id, amount, NULL, NULL, movement_id FROM matching_open
+    WHERE movement_id IS NOT NULL AND NOT for_people
+        AND (account_id, 'end_to_end_id', end_to_end_id, amount) IN (SELECT account_id, key_name, key, amount FROM of_details)
+    UNION ALL SELECT account_id, 'instruction_id', instruction_id, amount, NULL, NULL, movement_id FROM matching_open
+    WHERE movement_id IS NOT NULL AND NOT for_people
+        AND (account_id, 'instruction_id', instruction_id, amount) IN (SELECT account_id, key_name, key, amount FROM of_details)
+    UNION ALL SELECT account_id, 'creditor_reference', creditor_reference, amount, NULL, NULL, movement_id FROM matching_open
+    WHERE movement_id IS NOT NULL AND NOT for_people
+        AND (account_id, 'creditor_reference', creditor_reference, amount) IN (SELECT account_id, key_name, key, amount FROM of_details)
 ), ranked AS (
     SELECT n.*, row_number() OVER (
             PARTITION BY account_id, key_name, key, amount, entry_id IS NULL ORDER BY entry_id, detail, movement_id) AS place,
@@ -281,21 +285,27 @@ FROM lines l JOIN sure s ON s.entry_id = l.entry_id
 -- Of what is left, every reference that both sides know: what the passes over several read, what keeps an item from
 -- being matched by its amount, and what suggestions are made of.
 CREATE TEMP TABLE matching_kin ON COMMIT DROP AS
-WITH named AS (
-    SELECT o.item, o.entry_id, o.movement_id, o.account_id, o.statement_id, o.amount, o.for_people, o.uetr,
-        o.end_to_end_id, o.bank_reference, k.pass, k.key_name, k.key
-    FROM matching_open o CROSS JOIN LATERAL (VALUES
-        ('uetr', 'uetr', o.uetr), ('end_to_end', 'end_to_end_id', o.end_to_end_id),
-        ('bank_reference', 'bank_reference', o.bank_reference),
-        ('instruction', 'instruction_id', o.instruction_id),
-        ('instruction', 'instruction_id', CASE WHEN o.entry_id IS NOT NULL THEN nullif(o.transaction_id, o.instruction_id) END),
-        ('creditor_reference', 'creditor_reference', o.creditor_reference),
-        ('batch', 'batch_reference', o.batch_reference)) AS k (pass, key_name, key)
-    WHERE k.key IS NOT NULL AND NOT EXISTS (
+WITH left_over AS MATERIALIZED (
+    SELECT o.* FROM matching_open o WHERE NOT EXISTS (
         SELECT FROM (
             SELECT entry_id AS item FROM matching_found WHERE pass = 'details'
             UNION ALL SELECT -movement_id FROM matching_found WHERE pass = 'details') f
         WHERE f.item = o.item)
+), named AS (
+    SELECT account_id, item, entry_id, movement_id, 'uetr' AS pass, 'uetr' AS key_name, uetr AS key, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    FROM left_over WHERE uetr IS NOT NULL
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'end_to_end', 'end_to_end_id', end_to_end_id, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    FROM left_over WHERE end_to_end_id IS NOT NULL
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'bank_reference', 'bank_reference', bank_reference, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    FROM left_over WHERE bank_reference IS NOT NULL
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'instruction', 'instruction_id', instruction_id, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    FROM left_over WHERE instruction_id IS NOT NULL
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'instruction', 'instruction_id', transaction_id, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    FROM left_over WHERE transaction_id IS NOT NULL AND entry_id IS NOT NULL AND transaction_id IS DISTINCT FROM instruction_id
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'creditor_reference', 'creditor_reference', creditor_reference, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    FROM left_over WHERE creditor_reference IS NOT NULL
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'batch', 'batch_reference', batch_reference, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    FROM left_over WHERE batch_reference IS NOT NULL
 ), shared AS (
     SELECT account_id, key_name, key FROM named GROUP BY 1, 2, 3
     HAVING count(entry_id) > 0 AND count(movement_id) > 0
@@ -358,27 +368,22 @@ SELECT match_id, account_id, max(entry_id), max(movement_id), 'batch', min(state
 FROM placed GROUP BY match_id, account_id, place
 
 -- name: near
--- What could be meant by its amount alone: how many of the other side lie within the window and may be of the same party,
--- and which it is if it is one. One that tells no counterparty might be anybody's. An item that shares a reference with
--- the other side is not guessed by its amount.
+-- What could be meant by its amount alone: how many of each side lie within the window of it and may be of its party. One
+-- that tells no counterparty might be anybody's. An item that shares a reference with the other side is not guessed by
+-- its amount.
 CREATE TEMP TABLE matching_near ON COMMIT DROP AS
 WITH days AS (
     SELECT o.item, o.entry_id, o.movement_id, o.account_id, o.statement_id, o.amount, o.day - date '2000-01-01' AS day,
         o.for_people, o.uetr, o.end_to_end_id, o.bank_reference, a.counterparty_needed,
-        'amount_date' = ANY (a.passes) AS allowed,
-        nullif(upper(regexp_replace(o.counterparty, '[^[:alnum:]]', '', 'g')), '') AS party
+        'amount_date' = ANY (a.passes) AS allowed, nullif(translate(
+            upper(o.counterparty), ' !"#$%%&''()*+,-./:;<=>?@[\]^_`{|}~', ''), '') AS party
     FROM matching_open o JOIN matching_accounts a ON a.account_id = o.account_id
     WHERE a.window_days = %(window)s::integer AND NOT EXISTS (SELECT FROM matching_kin k WHERE k.item = o.item)
 ), counted AS (
-    SELECT d.*,
-        count(entry_id) OVER every AS all_entries, sum(entry_id) OVER every AS all_entry,
-        count(movement_id) OVER every AS all_movements, sum(movement_id) OVER every AS all_movement,
-        count(entry_id) OVER own AS own_entries, sum(entry_id) OVER own AS own_entry,
-        count(movement_id) OVER own AS own_movements, sum(movement_id) OVER own AS own_movement,
+    SELECT d.*, count(entry_id) OVER every AS all_entries, count(movement_id) OVER every AS all_movements,
+        count(entry_id) OVER own AS own_entries, count(movement_id) OVER own AS own_movements,
         count(entry_id) FILTER (WHERE party IS NULL) OVER every AS bare_entries,
-        sum(entry_id) FILTER (WHERE party IS NULL) OVER every AS bare_entry,
-        count(movement_id) FILTER (WHERE party IS NULL) OVER every AS bare_movements,
-        sum(movement_id) FILTER (WHERE party IS NULL) OVER every AS bare_movement
+        count(movement_id) FILTER (WHERE party IS NULL) OVER every AS bare_movements
     FROM days d
     WINDOW every AS (PARTITION BY account_id, amount ORDER BY day
             RANGE BETWEEN %(window)s::integer PRECEDING AND %(window)s::integer FOLLOWING),
@@ -388,19 +393,18 @@ WITH days AS (
 SELECT item, entry_id, movement_id, account_id, statement_id, amount, day, for_people, uetr, end_to_end_id,
     bank_reference, counterparty_needed, allowed, party, all_entries, all_movements,
     CASE WHEN party IS NULL THEN all_entries ELSE own_entries + bare_entries END AS entries,
-    CASE WHEN party IS NULL THEN all_movements ELSE own_movements + bare_movements END AS movements,
-    CASE WHEN party IS NULL THEN all_entry ELSE coalesce(own_entry, 0) + coalesce(bare_entry, 0) END AS entry,
-    CASE WHEN party IS NULL THEN all_movement ELSE coalesce(own_movement, 0) + coalesce(bare_movement, 0) END AS movement
+    CASE WHEN party IS NULL THEN all_movements ELSE own_movements + bare_movements END AS movements
 FROM counted
 
 -- name: amount_date
 -- Each is the only one that the other can mean, and nothing tells them apart.
 WITH paired AS (
     SELECT b.account_id, b.entry_id, l.movement_id, b.statement_id
-    FROM matching_near b JOIN matching_near l ON l.item = -b.movement::bigint
-    WHERE b.entry_id IS NOT NULL AND b.movements = 1 AND l.entries = 1 AND l.entry = b.entry_id
-        AND b.allowed AND NOT b.for_people AND NOT l.for_people
+    FROM matching_near b JOIN matching_near l ON l.account_id = b.account_id AND l.amount = b.amount
+        AND abs(l.day - b.day) <= %(window)s::integer
         AND (b.party = l.party OR NOT b.counterparty_needed AND (b.party = l.party) IS NOT FALSE)
+    WHERE b.entry_id IS NOT NULL AND b.movements = 1 AND l.movement_id IS NOT NULL AND l.entries = 1
+        AND b.allowed AND NOT b.for_people AND NOT l.for_people
         AND (b.uetr = l.uetr) IS NOT FALSE AND (b.end_to_end_id = l.end_to_end_id) IS NOT FALSE
         AND (b.bank_reference = l.bank_reference) IS NOT FALSE
 )
