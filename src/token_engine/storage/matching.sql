@@ -292,19 +292,26 @@ WITH left_over AS MATERIALIZED (
             UNION ALL SELECT -movement_id FROM matching_found WHERE pass = 'details') f
         WHERE f.item = o.item)
 ), named AS (
-    SELECT account_id, item, entry_id, movement_id, 'uetr' AS pass, 'uetr' AS key_name, uetr AS key, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    SELECT account_id, item, entry_id, movement_id, 'uetr' AS pass, 'uetr' AS key_name, uetr AS key, statement_id, amount,
+        for_people, uetr, end_to_end_id, bank_reference
     FROM left_over WHERE uetr IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'end_to_end', 'end_to_end_id', end_to_end_id, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'end_to_end', 'end_to_end_id', end_to_end_id, statement_id, amount,
+        for_people, uetr, end_to_end_id, bank_reference
     FROM left_over WHERE end_to_end_id IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'bank_reference', 'bank_reference', bank_reference, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'bank_reference', 'bank_reference', bank_reference, statement_id, amount,
+        for_people, uetr, end_to_end_id, bank_reference
     FROM left_over WHERE bank_reference IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'instruction', 'instruction_id', instruction_id, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'instruction', 'instruction_id', instruction_id, statement_id, amount,
+        for_people, uetr, end_to_end_id, bank_reference
     FROM left_over WHERE instruction_id IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'instruction', 'instruction_id', transaction_id, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'instruction', 'instruction_id', transaction_id, statement_id, amount,
+        for_people, uetr, end_to_end_id, bank_reference
     FROM left_over WHERE transaction_id IS NOT NULL AND entry_id IS NOT NULL AND transaction_id IS DISTINCT FROM instruction_id
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'creditor_reference', 'creditor_reference', creditor_reference, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'creditor_reference', 'creditor_reference', creditor_reference, statement_id, amount,
+        for_people, uetr, end_to_end_id, bank_reference
     FROM left_over WHERE creditor_reference IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'batch', 'batch_reference', batch_reference, statement_id, amount, for_people, uetr, end_to_end_id, bank_reference
+    UNION ALL SELECT account_id, item, entry_id, movement_id, 'batch', 'batch_reference', batch_reference, statement_id, amount,
+        for_people, uetr, end_to_end_id, bank_reference
     FROM left_over WHERE batch_reference IS NOT NULL
 ), shared AS (
     SELECT account_id, key_name, key FROM named GROUP BY 1, 2, 3
@@ -314,7 +321,8 @@ SELECT n.* FROM named n JOIN shared USING (account_id, key_name, key)
 
 -- name: forget_found
 DELETE FROM matching_kin WHERE item IN (
-    SELECT entry_id FROM matching_found WHERE pass = %(pass)s UNION ALL SELECT -movement_id FROM matching_found WHERE pass = %(pass)s)
+    SELECT entry_id FROM matching_found WHERE pass = %(pass)s
+    UNION ALL SELECT -movement_id FROM matching_found WHERE pass = %(pass)s)
 
 -- name: alike
 -- As many entries as movements under one key, all of one amount: whichever is whose, together they are the same.
