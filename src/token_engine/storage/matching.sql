@@ -44,7 +44,8 @@ WITH broken AS (
     SELECT match_id, account_id, 'unmatched', pass, entry_ids, movement_ids, 0, statement_id, '[]', 'engine',
         'movement ' || by_movement || ' reversed what was matched', %(now)s FROM broken
 ), waiting AS (
-    INSERT INTO open_items (account_id, kind, entry_id, movement_id, statement_id, line, amount, dated, reason, opened_at)
+    INSERT INTO open_items (account_id, kind, entry_id, movement_id, statement_id, line, amount, dated, reason,
+        opened_at)
     SELECT b.account_id, CASE WHEN l.line IS NULL THEN 'awaiting_statement' ELSE 'unmatched' END, e.id, NULL::bigint,
         l.statement_id, l.line, e.position_change,
         coalesce(l.value_date, l.booking_date, e.value_date, e.booking_date, %(now)s::date),
@@ -138,8 +139,8 @@ WHERE l.statement_id = ANY (%(statements)s::bigint[]) AND l.status = 'BOOK' AND 
     AND NOT EXISTS (SELECT FROM matches m WHERE m.entry_id = l.entry_id)
 UNION ALL
 SELECT i.entry_id, i.entry_id, NULL, i.account_id, i.statement_id, i.line, l.amount,
-    coalesce(l.value_date, l.booking_date, i.dated), lower(l.uetr), l.end_to_end_id, l.servicer_reference, l.instruction_id,
-    l.transaction_id, l.creditor_reference, l.batch_reference, l.counterparty, i.id, i.for_people
+    coalesce(l.value_date, l.booking_date, i.dated), lower(l.uetr), l.end_to_end_id, l.servicer_reference,
+    l.instruction_id, l.transaction_id, l.creditor_reference, l.batch_reference, l.counterparty, i.id, i.for_people
 FROM matching_accounts a JOIN open_items i ON i.account_id = a.account_id
 JOIN statement_lines l ON l.statement_id = i.statement_id AND l.line = i.line
 WHERE i.closed_at IS NULL AND i.kind = 'unmatched' AND NOT EXISTS (
@@ -235,29 +236,33 @@ WHERE o.account_id IN (SELECT a.account_id FROM matching_accounts a WHERE 'detai
 -- A detail and a movement that one key and their amount name; several alike only within one line, where it makes no
 -- difference which is which. Then the line, if every detail has its movement and they sum to it.
 WITH of_details AS MATERIALIZED (
-    SELECT account_id, 'uetr' AS key_name, uetr AS key, amount, entry_id, detail FROM matching_details WHERE uetr IS NOT NULL
-    UNION ALL SELECT account_id, 'end_to_end_id', end_to_end_id, amount, entry_id, detail FROM matching_details WHERE end_to_end_id IS NOT NULL
-    UNION ALL SELECT account_id, 'instruction_id', instruction_id, amount, entry_id, detail FROM matching_details WHERE instruction_id IS NOT NULL
-    UNION ALL SELECT account_id, 'creditor_reference', creditor_reference, amount, entry_id, detail FROM matching_details WHERE creditor_reference IS NOT NULL
+    SELECT account_id, 'uetr' AS key_name, uetr AS key, amount, entry_id, detail FROM matching_details
+    WHERE uetr IS NOT NULL
+    UNION ALL SELECT account_id, 'end_to_end_id', end_to_end_id, amount, entry_id, detail FROM matching_details
+    WHERE end_to_end_id IS NOT NULL
+    UNION ALL SELECT account_id, 'instruction_id', instruction_id, amount, entry_id, detail FROM matching_details
+    WHERE instruction_id IS NOT NULL
+    UNION ALL SELECT account_id, 'creditor_reference', creditor_reference, amount, entry_id, detail FROM matching_details
+    WHERE creditor_reference IS NOT NULL
     UNION ALL SELECT account_id, 'instruction_id', transaction_id, amount, entry_id, detail FROM matching_details
     WHERE transaction_id IS NOT NULL AND transaction_id IS DISTINCT FROM instruction_id
+), asked AS (
+    SELECT account_id, key_name, key, amount FROM of_details
+), of_ledger AS (
+    SELECT * FROM matching_open WHERE movement_id IS NOT NULL AND NOT for_people
 ), named AS (
     SELECT account_id, key_name, key, amount, entry_id, detail, NULL::bigint AS movement_id FROM of_details
-    UNION ALL SELECT account_id, 'uetr', uetr, amount, NULL, NULL, movement_id FROM matching_open
-    WHERE movement_id IS NOT NULL AND NOT for_people
-        AND (account_id, 'uetr', uetr, amount) IN (SELECT account_id, key_name, key, amount FROM of_details)
-    UNION ALL SELECT account_id, 'end_to_end_id', end_to_end_id, amount, NULL, NULL, movement_id FROM matching_open
-    WHERE movement_id IS NOT NULL AND NOT for_people
-        AND (account_id, 'end_to_end_id', end_to_end_id, amount) IN (SELECT account_id, key_name, key, amount FROM of_details)
-    UNION ALL SELECT account_id, 'instruction_id', instruction_id, amount, NULL, NULL, movement_id FROM matching_open
-    WHERE movement_id IS NOT NULL AND NOT for_people
-        AND (account_id, 'instruction_id', instruction_id, amount) IN (SELECT account_id, key_name, key, amount FROM of_details)
-    UNION ALL SELECT account_id, 'creditor_reference', creditor_reference, amount, NULL, NULL, movement_id FROM matching_open
-    WHERE movement_id IS NOT NULL AND NOT for_people
-        AND (account_id, 'creditor_reference', creditor_reference, amount) IN (SELECT account_id, key_name, key, amount FROM of_details)
+    UNION ALL SELECT account_id, 'uetr', uetr, amount, NULL, NULL, movement_id FROM of_ledger
+    WHERE (account_id, 'uetr', uetr, amount) IN (TABLE asked)
+    UNION ALL SELECT account_id, 'end_to_end_id', end_to_end_id, amount, NULL, NULL, movement_id FROM of_ledger
+    WHERE (account_id, 'end_to_end_id', end_to_end_id, amount) IN (TABLE asked)
+    UNION ALL SELECT account_id, 'instruction_id', instruction_id, amount, NULL, NULL, movement_id FROM of_ledger
+    WHERE (account_id, 'instruction_id', instruction_id, amount) IN (TABLE asked)
+    UNION ALL SELECT account_id, 'creditor_reference', creditor_reference, amount, NULL, NULL, movement_id FROM of_ledger
+    WHERE (account_id, 'creditor_reference', creditor_reference, amount) IN (TABLE asked)
 ), ranked AS (
-    SELECT n.*, row_number() OVER (
-            PARTITION BY account_id, key_name, key, amount, entry_id IS NULL ORDER BY entry_id, detail, movement_id) AS place,
+    SELECT n.*, row_number() OVER (PARTITION BY account_id, key_name, key, amount, entry_id IS NULL
+            ORDER BY entry_id, detail, movement_id) AS place,
         count(entry_id) OVER w AS details, count(movement_id) OVER w AS movements, min(entry_id) OVER w AS first_line,
         max(entry_id) OVER w AS last_line
     FROM named n WINDOW w AS (PARTITION BY account_id, key_name, key, amount)
@@ -292,32 +297,26 @@ WITH left_over AS MATERIALIZED (
             UNION ALL SELECT -movement_id FROM matching_found WHERE pass = 'details') f
         WHERE f.item = o.item)
 ), named AS (
-    SELECT account_id, item, entry_id, movement_id, 'uetr' AS pass, 'uetr' AS key_name, uetr AS key, statement_id, amount,
-        for_people, uetr, end_to_end_id, bank_reference
-    FROM left_over WHERE uetr IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'end_to_end', 'end_to_end_id', end_to_end_id, statement_id, amount,
-        for_people, uetr, end_to_end_id, bank_reference
-    FROM left_over WHERE end_to_end_id IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'bank_reference', 'bank_reference', bank_reference, statement_id, amount,
-        for_people, uetr, end_to_end_id, bank_reference
-    FROM left_over WHERE bank_reference IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'instruction', 'instruction_id', instruction_id, statement_id, amount,
-        for_people, uetr, end_to_end_id, bank_reference
-    FROM left_over WHERE instruction_id IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'instruction', 'instruction_id', transaction_id, statement_id, amount,
-        for_people, uetr, end_to_end_id, bank_reference
-    FROM left_over WHERE transaction_id IS NOT NULL AND entry_id IS NOT NULL AND transaction_id IS DISTINCT FROM instruction_id
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'creditor_reference', 'creditor_reference', creditor_reference, statement_id, amount,
-        for_people, uetr, end_to_end_id, bank_reference
-    FROM left_over WHERE creditor_reference IS NOT NULL
-    UNION ALL SELECT account_id, item, entry_id, movement_id, 'batch', 'batch_reference', batch_reference, statement_id, amount,
-        for_people, uetr, end_to_end_id, bank_reference
-    FROM left_over WHERE batch_reference IS NOT NULL
+    SELECT item, account_id, 'uetr' AS pass, 'uetr' AS key_name, uetr AS key FROM left_over WHERE uetr IS NOT NULL
+    UNION ALL SELECT item, account_id, 'end_to_end', 'end_to_end_id', end_to_end_id FROM left_over
+    WHERE end_to_end_id IS NOT NULL
+    UNION ALL SELECT item, account_id, 'bank_reference', 'bank_reference', bank_reference FROM left_over
+    WHERE bank_reference IS NOT NULL
+    UNION ALL SELECT item, account_id, 'instruction', 'instruction_id', instruction_id FROM left_over
+    WHERE instruction_id IS NOT NULL
+    UNION ALL SELECT item, account_id, 'instruction', 'instruction_id', transaction_id FROM left_over
+    WHERE transaction_id IS NOT NULL AND entry_id IS NOT NULL AND transaction_id IS DISTINCT FROM instruction_id
+    UNION ALL SELECT item, account_id, 'creditor_reference', 'creditor_reference', creditor_reference FROM left_over
+    WHERE creditor_reference IS NOT NULL
+    UNION ALL SELECT item, account_id, 'batch', 'batch_reference', batch_reference FROM left_over
+    WHERE batch_reference IS NOT NULL
 ), shared AS (
     SELECT account_id, key_name, key FROM named GROUP BY 1, 2, 3
-    HAVING count(entry_id) > 0 AND count(movement_id) > 0
+    HAVING bool_or(item > 0) AND bool_or(item < 0)
 )
-SELECT n.* FROM named n JOIN shared USING (account_id, key_name, key)
+SELECT o.item, o.entry_id, o.movement_id, o.account_id, o.statement_id, o.amount, o.for_people, o.uetr, o.end_to_end_id,
+    o.bank_reference, n.pass, n.key_name, n.key
+FROM named n JOIN shared USING (account_id, key_name, key) JOIN left_over o ON o.item = n.item
 
 -- name: forget_found
 DELETE FROM matching_kin WHERE item IN (
@@ -376,9 +375,9 @@ SELECT match_id, account_id, max(entry_id), max(movement_id), 'batch', min(state
 FROM placed GROUP BY match_id, account_id, place
 
 -- name: near
--- What could be meant by its amount alone: how many of each side lie within the window of it and may be of its party. One
--- that tells no counterparty might be anybody's. An item that shares a reference with the other side is not guessed by
--- its amount.
+-- What could be meant by its amount alone: how many of each side lie within the window of it and may be of its party.
+-- One that tells no counterparty might be anybody's. An item that shares a reference with the other side is not guessed
+-- by its amount.
 CREATE TEMP TABLE matching_near ON COMMIT DROP AS
 WITH days AS (
     SELECT o.item, o.entry_id, o.movement_id, o.account_id, o.statement_id, o.amount, o.day - date '2000-01-01' AS day,
@@ -465,13 +464,14 @@ SELECT s.id FROM matching_accounts a CROSS JOIN LATERAL (
     ORDER BY s.statement_date DESC LIMIT 1) s
 
 -- name: recent
--- The lines that are answered for, of these statements and the one before each, that what is left over may repeat or undo.
+-- The lines that are answered for, of these statements and the one before each: what is left may repeat or undo them.
 CREATE TEMP TABLE matching_recent ON COMMIT DROP AS
 SELECT l.entry_id, l.account_id, l.amount, coalesce(l.value_date, l.booking_date) AS day, l.end_to_end_id,
     upper(l.counterparty) AS counterparty
 FROM statement_lines l
 WHERE l.statement_id = ANY (%(recent)s::bigint[]) AND l.status = 'BOOK' AND l.entry_id IS NOT NULL
-    AND (l.account_id, abs(l.amount)) IN (SELECT o.account_id, abs(o.amount) FROM matching_open o WHERE o.entry_id IS NOT NULL)
+    AND (l.account_id, abs(l.amount)) IN (
+        SELECT o.account_id, abs(o.amount) FROM matching_open o WHERE o.entry_id IS NOT NULL)
     AND NOT EXISTS (SELECT FROM matching_open o WHERE o.entry_id = l.entry_id)
 
 -- name: residue
@@ -514,12 +514,15 @@ WITH sides AS (
     GROUP BY q.item
 ), opposites AS (
     SELECT q.item, min(t.entry_id) AS entry_id FROM asking q JOIN (
-        SELECT account_id, amount, name, word, min(day) AS day, min(entry_id) AS entry_id FROM answered GROUP BY 1, 2, 3, 4) t
-        ON t.account_id = q.account_id AND t.amount = -q.amount AND t.name = q.name AND t.word = q.word AND t.day <= q.day
+        SELECT account_id, amount, name, word, min(day) AS day, min(entry_id) AS entry_id
+        FROM answered GROUP BY 1, 2, 3, 4) t
+        ON t.account_id = q.account_id AND t.amount = -q.amount AND t.name = q.name AND t.word = q.word
+            AND t.day <= q.day
     GROUP BY q.item
 ), facts AS (
-    SELECT o.*, a.stated_until, l.transaction_code, l.remittance, k.item IS NOT NULL AS same_amount, d.entry_id AS differs_entry,
-        d.movement_id AS differs_movement, k.more_entries, k.more_movements, s.item IS NOT NULL AS suggested,
+    SELECT o.*, a.stated_until, l.transaction_code, l.remittance, k.item IS NOT NULL AS same_amount,
+        d.entry_id AS differs_entry, d.movement_id AS differs_movement, k.more_entries, k.more_movements,
+        s.item IS NOT NULL AS suggested,
         t.entry_id AS twin, p.entry_id AS opposite
     FROM matching_open o JOIN matching_accounts a ON a.account_id = o.account_id
     LEFT JOIN statement_lines l ON l.statement_id = o.statement_id AND l.line = o.line
