@@ -83,6 +83,24 @@ def test_a_stronger_key_that_tells_them_apart_is_not_overruled(bench: Bench) -> 
     assert of(bench, [line], [move])[0] == [pair("creditor_reference")]
 
 
+@pytest.mark.parametrize(
+    ("key", "apart"),
+    [
+        ("end_to_end_id", "uetr"),
+        ("bank_reference", "uetr"),
+        ("bank_reference", "end_to_end_id"),
+        ("instruction_id", "bank_reference"),
+        ("batch_reference", "end_to_end_id"),
+    ],
+)
+def test_every_stronger_key_has_its_say(bench: Bench, key: str, apart: str) -> None:
+    one: dict[str, Any] = {key: "K", apart: "x"}
+    line, move = Line("a", Decimal(5), **one), Move("a", Decimal(5), **one | {apart: "y"})
+    assert of(bench, [line], [move])[0] == []
+    alike = of(bench, [line], [Move("a", Decimal(5), **{**one, apart: None})])[0]
+    assert len(alike) == 1, "one that says nothing contradicts nothing"
+
+
 def test_two_lines_and_one_movement_are_for_a_person(bench: Bench) -> None:
     lines = [Line(n, Decimal(5), end_to_end_id="E") for n in "ab"]
     matches, waiting, counts = of(bench, lines, [Move("m", Decimal(5), end_to_end_id="E")])

@@ -145,7 +145,7 @@ ON CONFLICT (account_id) DO UPDATE SET passes = excluded.passes, window_days = e
     counterparty_needed = excluded.counterparty_needed
 
 -- name: unequal
--- Matches whose sides do not sum to the same, unless two people said so; and sides that wait and are matched. None, ever.
+-- Matches whose sides do not sum to the same, unless two people said so. None, ever.
 SELECT a.account_number, a.currency, m.match_id, sum(coalesce(e.position_change, 0)) AS entries,
     sum(CASE WHEN l.leaves IN ('issued', 'own_funds') THEN l.amount ELSE coalesce(-l.amount, 0) END) AS movements
 FROM matches m JOIN emi_accounts a ON a.id = m.account_id LEFT JOIN bank_entries e ON e.id = m.entry_id

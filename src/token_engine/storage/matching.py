@@ -123,7 +123,7 @@ class _Run:
         for (window,) in await cursor.fetchall():
             await self._do("near", window=window)
             await self._analyze("near")
-            await self._do("amount_date")
+            await self._do("amount_date", window=window)
             await self._do("suggest_by_amount", window=window)
             await self._tx.execute(b"DROP TABLE matching_near")
         await self._go_on_with_the_rest()

@@ -44,7 +44,8 @@ WITH broken AS (
     SELECT match_id, account_id, 'unmatched', pass, entry_ids, movement_ids, 0, statement_id, '[]', 'engine',
         'movement ' || by_movement || ' reversed what was matched', %(now)s FROM broken
 ), waiting AS (
-    INSERT INTO open_items (account_id, kind, entry_id, movement_id, statement_id, line, amount, dated, reason, opened_at)
+    INSERT INTO open_items (account_id, kind, entry_id, movement_id, statement_id, line, amount, dated, reason,
+        opened_at)
     SELECT b.account_id, CASE WHEN l.line IS NULL THEN 'awaiting_statement' ELSE 'unmatched' END, e.id, NULL::bigint,
         l.statement_id, l.line, e.position_change,
         coalesce(l.value_date, l.booking_date, e.value_date, e.booking_date, %(now)s::date),
@@ -138,8 +139,8 @@ WHERE l.statement_id = ANY (%(statements)s::bigint[]) AND l.status = 'BOOK' AND 
     AND NOT EXISTS (SELECT FROM matches m WHERE m.entry_id = l.entry_id)
 UNION ALL
 SELECT i.entry_id, i.entry_id, NULL, i.account_id, i.statement_id, i.line, l.amount,
-    coalesce(l.value_date, l.booking_date, i.dated), lower(l.uetr), l.end_to_end_id, l.servicer_reference, l.instruction_id,
-    l.transaction_id, l.creditor_reference, l.batch_reference, l.counterparty, i.id, i.for_people
+    coalesce(l.value_date, l.booking_date, i.dated), lower(l.uetr), l.end_to_end_id, l.servicer_reference,
+    l.instruction_id, l.transaction_id, l.creditor_reference, l.batch_reference, l.counterparty, i.id, i.for_people
 FROM matching_accounts a JOIN open_items i ON i.account_id = a.account_id
 JOIN statement_lines l ON l.statement_id = i.statement_id AND l.line = i.line
 WHERE i.closed_at IS NULL AND i.kind = 'unmatched' AND NOT EXISTS (
@@ -235,25 +236,33 @@ WHERE o.account_id IN (SELECT a.account_id FROM matching_accounts a WHERE 'detai
 -- A detail and a movement that one key and their amount name; several alike only within one line, where it makes no
 -- difference which is which. Then the line, if every detail has its movement and they sum to it.
 WITH of_details AS MATERIALIZED (
-    SELECT d.account_id, k.key_name, k.key, d.amount, d.entry_id, d.detail
-    FROM matching_details d CROSS JOIN LATERAL (VALUES
-        ('uetr', d.uetr), ('end_to_end_id', d.end_to_end_id), ('instruction_id', d.instruction_id),
-        ('instruction_id', nullif(d.transaction_id, d.instruction_id)), ('creditor_reference', d.creditor_reference)
-    ) AS k (key_name, key) WHERE k.key IS NOT NULL AND d.amount IS NOT NULL
-), asked AS MATERIALIZED (
-    SELECT DISTINCT account_id, key_name, key, amount FROM of_details
+    SELECT account_id, 'uetr' AS key_name, uetr AS key, amount, entry_id, detail FROM matching_details
+    WHERE uetr IS NOT NULL
+    UNION ALL SELECT account_id, 'end_to_end_id', end_to_end_id, amount, entry_id, detail FROM matching_details
+    WHERE end_to_end_id IS NOT NULL
+    UNION ALL SELECT account_id, 'instruction_id', instruction_id, amount, entry_id, detail FROM matching_details
+    WHERE instruction_id IS NOT NULL
+    UNION ALL SELECT account_id, 'creditor_reference', creditor_reference, amount, entry_id, detail FROM matching_details
+    WHERE creditor_reference IS NOT NULL
+    UNION ALL SELECT account_id, 'instruction_id', transaction_id, amount, entry_id, detail FROM matching_details
+    WHERE transaction_id IS NOT NULL AND transaction_id IS DISTINCT FROM instruction_id
+), asked AS (
+    SELECT account_id, key_name, key, amount FROM of_details
+), of_ledger AS (
+    SELECT * FROM matching_open WHERE movement_id IS NOT NULL AND NOT for_people
 ), named AS (
     SELECT account_id, key_name, key, amount, entry_id, detail, NULL::bigint AS movement_id FROM of_details
-    UNION ALL
-    SELECT o.account_id, k.key_name, k.key, o.amount, NULL, NULL, o.movement_id
-    FROM matching_open o CROSS JOIN LATERAL (VALUES
-        ('uetr', o.uetr), ('end_to_end_id', o.end_to_end_id), ('instruction_id', o.instruction_id),
-        ('creditor_reference', o.creditor_reference)) AS k (key_name, key)
-    WHERE o.movement_id IS NOT NULL AND NOT o.for_people
-        AND (o.account_id, k.key_name, k.key, o.amount) IN (SELECT account_id, key_name, key, amount FROM asked)
+    UNION ALL SELECT account_id, 'uetr', uetr, amount, NULL, NULL, movement_id FROM of_ledger
+    WHERE (account_id, 'uetr', uetr, amount) IN (TABLE asked)
+    UNION ALL SELECT account_id, 'end_to_end_id', end_to_end_id, amount, NULL, NULL, movement_id FROM of_ledger
+    WHERE (account_id, 'end_to_end_id', end_to_end_id, amount) IN (TABLE asked)
+    UNION ALL SELECT account_id, 'instruction_id', instruction_id, amount, NULL, NULL, movement_id FROM of_ledger
+    WHERE (account_id, 'instruction_id', instruction_id, amount) IN (TABLE asked)
+    UNION ALL SELECT account_id, 'creditor_reference', creditor_reference, amount, NULL, NULL, movement_id FROM of_ledger
+    WHERE (account_id, 'creditor_reference', creditor_reference, amount) IN (TABLE asked)
 ), ranked AS (
-    SELECT n.*, row_number() OVER (
-            PARTITION BY account_id, key_name, key, amount, entry_id IS NULL ORDER BY entry_id, detail, movement_id) AS place,
+    SELECT n.*, row_number() OVER (PARTITION BY account_id, key_name, key, amount, entry_id IS NULL
+            ORDER BY entry_id, detail, movement_id) AS place,
         count(entry_id) OVER w AS details, count(movement_id) OVER w AS movements, min(entry_id) OVER w AS first_line,
         max(entry_id) OVER w AS last_line
     FROM named n WINDOW w AS (PARTITION BY account_id, key_name, key, amount)
@@ -281,30 +290,38 @@ FROM lines l JOIN sure s ON s.entry_id = l.entry_id
 -- Of what is left, every reference that both sides know: what the passes over several read, what keeps an item from
 -- being matched by its amount, and what suggestions are made of.
 CREATE TEMP TABLE matching_kin ON COMMIT DROP AS
-WITH named AS (
-    SELECT o.item, o.entry_id, o.movement_id, o.account_id, o.statement_id, o.amount, o.for_people, o.uetr,
-        o.end_to_end_id, o.bank_reference, k.pass, k.key_name, k.key
-    FROM matching_open o CROSS JOIN LATERAL (VALUES
-        ('uetr', 'uetr', o.uetr), ('end_to_end', 'end_to_end_id', o.end_to_end_id),
-        ('bank_reference', 'bank_reference', o.bank_reference),
-        ('instruction', 'instruction_id', o.instruction_id),
-        ('instruction', 'instruction_id', CASE WHEN o.entry_id IS NOT NULL THEN nullif(o.transaction_id, o.instruction_id) END),
-        ('creditor_reference', 'creditor_reference', o.creditor_reference),
-        ('batch', 'batch_reference', o.batch_reference)) AS k (pass, key_name, key)
-    WHERE k.key IS NOT NULL AND NOT EXISTS (
+WITH left_over AS MATERIALIZED (
+    SELECT o.* FROM matching_open o WHERE NOT EXISTS (
         SELECT FROM (
             SELECT entry_id AS item FROM matching_found WHERE pass = 'details'
             UNION ALL SELECT -movement_id FROM matching_found WHERE pass = 'details') f
         WHERE f.item = o.item)
+), named AS (
+    SELECT item, account_id, 'uetr' AS pass, 'uetr' AS key_name, uetr AS key FROM left_over WHERE uetr IS NOT NULL
+    UNION ALL SELECT item, account_id, 'end_to_end', 'end_to_end_id', end_to_end_id FROM left_over
+    WHERE end_to_end_id IS NOT NULL
+    UNION ALL SELECT item, account_id, 'bank_reference', 'bank_reference', bank_reference FROM left_over
+    WHERE bank_reference IS NOT NULL
+    UNION ALL SELECT item, account_id, 'instruction', 'instruction_id', instruction_id FROM left_over
+    WHERE instruction_id IS NOT NULL
+    UNION ALL SELECT item, account_id, 'instruction', 'instruction_id', transaction_id FROM left_over
+    WHERE transaction_id IS NOT NULL AND entry_id IS NOT NULL AND transaction_id IS DISTINCT FROM instruction_id
+    UNION ALL SELECT item, account_id, 'creditor_reference', 'creditor_reference', creditor_reference FROM left_over
+    WHERE creditor_reference IS NOT NULL
+    UNION ALL SELECT item, account_id, 'batch', 'batch_reference', batch_reference FROM left_over
+    WHERE batch_reference IS NOT NULL
 ), shared AS (
     SELECT account_id, key_name, key FROM named GROUP BY 1, 2, 3
-    HAVING count(entry_id) > 0 AND count(movement_id) > 0
+    HAVING bool_or(item > 0) AND bool_or(item < 0)
 )
-SELECT n.* FROM named n JOIN shared USING (account_id, key_name, key)
+SELECT o.item, o.entry_id, o.movement_id, o.account_id, o.statement_id, o.amount, o.for_people, o.uetr, o.end_to_end_id,
+    o.bank_reference, n.pass, n.key_name, n.key
+FROM named n JOIN shared USING (account_id, key_name, key) JOIN left_over o ON o.item = n.item
 
 -- name: forget_found
 DELETE FROM matching_kin WHERE item IN (
-    SELECT entry_id FROM matching_found WHERE pass = %(pass)s UNION ALL SELECT -movement_id FROM matching_found WHERE pass = %(pass)s)
+    SELECT entry_id FROM matching_found WHERE pass = %(pass)s
+    UNION ALL SELECT -movement_id FROM matching_found WHERE pass = %(pass)s)
 
 -- name: alike
 -- As many entries as movements under one key, all of one amount: whichever is whose, together they are the same.
@@ -358,27 +375,22 @@ SELECT match_id, account_id, max(entry_id), max(movement_id), 'batch', min(state
 FROM placed GROUP BY match_id, account_id, place
 
 -- name: near
--- What could be meant by its amount alone: how many of the other side lie within the window and may be of the same party,
--- and which it is if it is one. One that tells no counterparty might be anybody's. An item that shares a reference with
--- the other side is not guessed by its amount.
+-- What could be meant by its amount alone: how many of each side lie within the window of it and may be of its party.
+-- One that tells no counterparty might be anybody's. An item that shares a reference with the other side is not guessed
+-- by its amount.
 CREATE TEMP TABLE matching_near ON COMMIT DROP AS
 WITH days AS (
     SELECT o.item, o.entry_id, o.movement_id, o.account_id, o.statement_id, o.amount, o.day - date '2000-01-01' AS day,
         o.for_people, o.uetr, o.end_to_end_id, o.bank_reference, a.counterparty_needed,
-        'amount_date' = ANY (a.passes) AS allowed,
-        nullif(upper(regexp_replace(o.counterparty, '[^[:alnum:]]', '', 'g')), '') AS party
+        'amount_date' = ANY (a.passes) AS allowed, nullif(translate(
+            upper(o.counterparty), ' !"#$%%&''()*+,-./:;<=>?@[\]^_`{|}~', ''), '') AS party
     FROM matching_open o JOIN matching_accounts a ON a.account_id = o.account_id
     WHERE a.window_days = %(window)s::integer AND NOT EXISTS (SELECT FROM matching_kin k WHERE k.item = o.item)
 ), counted AS (
-    SELECT d.*,
-        count(entry_id) OVER every AS all_entries, sum(entry_id) OVER every AS all_entry,
-        count(movement_id) OVER every AS all_movements, sum(movement_id) OVER every AS all_movement,
-        count(entry_id) OVER own AS own_entries, sum(entry_id) OVER own AS own_entry,
-        count(movement_id) OVER own AS own_movements, sum(movement_id) OVER own AS own_movement,
+    SELECT d.*, count(entry_id) OVER every AS all_entries, count(movement_id) OVER every AS all_movements,
+        count(entry_id) OVER own AS own_entries, count(movement_id) OVER own AS own_movements,
         count(entry_id) FILTER (WHERE party IS NULL) OVER every AS bare_entries,
-        sum(entry_id) FILTER (WHERE party IS NULL) OVER every AS bare_entry,
-        count(movement_id) FILTER (WHERE party IS NULL) OVER every AS bare_movements,
-        sum(movement_id) FILTER (WHERE party IS NULL) OVER every AS bare_movement
+        count(movement_id) FILTER (WHERE party IS NULL) OVER every AS bare_movements
     FROM days d
     WINDOW every AS (PARTITION BY account_id, amount ORDER BY day
             RANGE BETWEEN %(window)s::integer PRECEDING AND %(window)s::integer FOLLOWING),
@@ -388,19 +400,18 @@ WITH days AS (
 SELECT item, entry_id, movement_id, account_id, statement_id, amount, day, for_people, uetr, end_to_end_id,
     bank_reference, counterparty_needed, allowed, party, all_entries, all_movements,
     CASE WHEN party IS NULL THEN all_entries ELSE own_entries + bare_entries END AS entries,
-    CASE WHEN party IS NULL THEN all_movements ELSE own_movements + bare_movements END AS movements,
-    CASE WHEN party IS NULL THEN all_entry ELSE coalesce(own_entry, 0) + coalesce(bare_entry, 0) END AS entry,
-    CASE WHEN party IS NULL THEN all_movement ELSE coalesce(own_movement, 0) + coalesce(bare_movement, 0) END AS movement
+    CASE WHEN party IS NULL THEN all_movements ELSE own_movements + bare_movements END AS movements
 FROM counted
 
 -- name: amount_date
 -- Each is the only one that the other can mean, and nothing tells them apart.
 WITH paired AS (
     SELECT b.account_id, b.entry_id, l.movement_id, b.statement_id
-    FROM matching_near b JOIN matching_near l ON l.item = -b.movement::bigint
-    WHERE b.entry_id IS NOT NULL AND b.movements = 1 AND l.entries = 1 AND l.entry = b.entry_id
-        AND b.allowed AND NOT b.for_people AND NOT l.for_people
+    FROM matching_near b JOIN matching_near l ON l.account_id = b.account_id AND l.amount = b.amount
+        AND abs(l.day - b.day) <= %(window)s::integer
         AND (b.party = l.party OR NOT b.counterparty_needed AND (b.party = l.party) IS NOT FALSE)
+    WHERE b.entry_id IS NOT NULL AND b.movements = 1 AND l.movement_id IS NOT NULL AND l.entries = 1
+        AND b.allowed AND NOT b.for_people AND NOT l.for_people
         AND (b.uetr = l.uetr) IS NOT FALSE AND (b.end_to_end_id = l.end_to_end_id) IS NOT FALSE
         AND (b.bank_reference = l.bank_reference) IS NOT FALSE
 )
@@ -453,13 +464,14 @@ SELECT s.id FROM matching_accounts a CROSS JOIN LATERAL (
     ORDER BY s.statement_date DESC LIMIT 1) s
 
 -- name: recent
--- The lines that are answered for, of these statements and the one before each, that what is left over may repeat or undo.
+-- The lines that are answered for, of these statements and the one before each: what is left may repeat or undo them.
 CREATE TEMP TABLE matching_recent ON COMMIT DROP AS
 SELECT l.entry_id, l.account_id, l.amount, coalesce(l.value_date, l.booking_date) AS day, l.end_to_end_id,
     upper(l.counterparty) AS counterparty
 FROM statement_lines l
 WHERE l.statement_id = ANY (%(recent)s::bigint[]) AND l.status = 'BOOK' AND l.entry_id IS NOT NULL
-    AND (l.account_id, abs(l.amount)) IN (SELECT o.account_id, abs(o.amount) FROM matching_open o WHERE o.entry_id IS NOT NULL)
+    AND (l.account_id, abs(l.amount)) IN (
+        SELECT o.account_id, abs(o.amount) FROM matching_open o WHERE o.entry_id IS NOT NULL)
     AND NOT EXISTS (SELECT FROM matching_open o WHERE o.entry_id = l.entry_id)
 
 -- name: residue
@@ -502,12 +514,15 @@ WITH sides AS (
     GROUP BY q.item
 ), opposites AS (
     SELECT q.item, min(t.entry_id) AS entry_id FROM asking q JOIN (
-        SELECT account_id, amount, name, word, min(day) AS day, min(entry_id) AS entry_id FROM answered GROUP BY 1, 2, 3, 4) t
-        ON t.account_id = q.account_id AND t.amount = -q.amount AND t.name = q.name AND t.word = q.word AND t.day <= q.day
+        SELECT account_id, amount, name, word, min(day) AS day, min(entry_id) AS entry_id
+        FROM answered GROUP BY 1, 2, 3, 4) t
+        ON t.account_id = q.account_id AND t.amount = -q.amount AND t.name = q.name AND t.word = q.word
+            AND t.day <= q.day
     GROUP BY q.item
 ), facts AS (
-    SELECT o.*, a.stated_until, l.transaction_code, l.remittance, k.item IS NOT NULL AS same_amount, d.entry_id AS differs_entry,
-        d.movement_id AS differs_movement, k.more_entries, k.more_movements, s.item IS NOT NULL AS suggested,
+    SELECT o.*, a.stated_until, l.transaction_code, l.remittance, k.item IS NOT NULL AS same_amount,
+        d.entry_id AS differs_entry, d.movement_id AS differs_movement, k.more_entries, k.more_movements,
+        s.item IS NOT NULL AS suggested,
         t.entry_id AS twin, p.entry_id AS opposite
     FROM matching_open o JOIN matching_accounts a ON a.account_id = o.account_id
     LEFT JOIN statement_lines l ON l.statement_id = o.statement_id AND l.line = o.line
