@@ -77,7 +77,8 @@ class _Piecewise:
 def _told(raw: bytes, size: int | None) -> Told:
     try:
         stream = Utf8Stream(BytesIO(raw)) if size is None else _Piecewise(raw, size)
-        return list(camt_reader.sections(stream))  # type: ignore[arg-type]
+        with patch.object(camt_plain, "CHUNK_BYTES", size or camt_plain.CHUNK_BYTES):
+            return list(camt_reader.sections(stream))  # type: ignore[arg-type]
     except RefusedError as error:
         return error.refusal
 
@@ -144,6 +145,17 @@ _CHANGES = [
     ("<NtryRef>4711-0815</NtryRef>", "<NtryRef>a\u0085b\u00a0\U0001f600</NtryRef>", True),
     ("<NtryRef>4711-0815</NtryRef>", "<NtryRef>\u00a04711\u2003</NtryRef>", True),
     ("<NtryRef>4711-0815</NtryRef>", "\n\n\n", True),
+    ("<NtryRef>4711-0815</NtryRef>", "<NtryRef&amp;>a</NtryRef&amp;>", False),
+    ("<NtryRef>4711-0815</NtryRef>", "&lt;NtryRef&gt;a&lt;/NtryRef&gt;", True),
+    ("<NtryRef>4711-0815</NtryRef>", "<NtryRef>a</NtryRef\r\n>", False),
+    ("   <Ntry>\n", "\x0c<Ntry>", False),
+    ("   <Ntry>\n", "\x1c<Ntry>", False),
+    ("   <Ntry>\n", "\x85\u00a0\u2003<Ntry>", False),
+    ("   <Ntry>\n", "text &amp; more<Ntry>", False),
+    ("   <Ntry>\n", "]]><Ntry>", False),
+    ("   <Ntry>\n", "&<Ntry>", False),
+    ("   <Ntry>\n", "\r\n\t<Ntry>", True),
+    ("   </Ntry>\n", "   </Ntry>\x0b\n", False),
     ("<NtryRef>4711-0815</NtryRef>", "<SplmtryData><Envlp><Ntry/></Envlp></SplmtryData>", False),
     ("<NtryRef>4711-0815</NtryRef>", "<SplmtryData><Stmt><Id>1</Id></Stmt></SplmtryData>", False),
     ("<NtryRef>4711-0815</NtryRef>", "<SplmtryData><NtryDtls><TxDtls/></NtryDtls></SplmtryData>", True),
@@ -152,6 +164,8 @@ _CHANGES = [
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="XXX">1</Amt>', False),
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="aed">1</Amt>', False),
     ('<Amt Ccy="AED">1234.50</Amt>\n', "<Amt Ccy='AED'>1</Amt>", False),
+    ('<Amt Ccy="AED">1234.50</Amt>\n', "<Amt Ccy=&quot;AED&quot;>1</Amt>", False),
+    ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="A&#69;D">1</Amt>', False),
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="EUR">1</Amt>', True),
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="AED">.5</Amt>', True),
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="AED"> 5 </Amt>', True),

@@ -29,6 +29,7 @@ _LONGEST: Final = 524_288
 _HIDING: Final = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
 _FIRST: Final = re.compile(rb"<((?:[A-Za-z_][\w.-]*:)?)Ntry>")
 _TEXT: Final = bytes(b for b in range(256) if (b >= 32 or b in b"\t\n\r") and b not in b"<>&")
+_BLANKS: Final = " \t\r\n"
 _ENTITY: Final = re.compile(r"&(?:lt|gt|quot|apos|amp);")
 _ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 _NO_CHARACTERS: Final = ("\ufffe", "\uffff")
@@ -65,14 +66,23 @@ class PlainEntries:
     def read(self, size: int = -1, /) -> bytes:  # noqa: ARG002  # a parser's chunk is too small to work on
         """More of the text, without the entries that were taken out of it. Raises RefusedError."""
         while True:
-            data = self._stream.read(CHUNK_BYTES)
-            self._stream.freed()
+            data = self._chunk()
             rest, self._rest = self._rest, b""
             text = b"".join(self._passed(rest + data)) if data and not self._off else rest + data
             self._kept += len(text)
             check_kept(self._kept)
             if text or not data:
                 return text
+
+    def _chunk(self) -> bytes:
+        """Enough to be worth looking through with what was kept back, however little a source gives at once."""
+        parts: list[bytes] = []
+        size = 0
+        while size < CHUNK_BYTES and (part := self._stream.read(CHUNK_BYTES)):
+            self._stream.freed()
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
 
     def _passed(self, text: bytes) -> Iterator[bytes]:
         """What goes to the parser of a text that begins outside of any tag; what is not complete is kept back."""
@@ -133,7 +143,7 @@ class PlainEntries:
         for piece in text.split(closing)[:-1]:
             end = at + len(piece) + len(closing)
             gap, _, inner = piece.partition(opening)
-            entry = None if self._off or (gap and not gap.isspace()) else self._entry(inner, plain=plain)
+            entry = None if self._off or gap.strip(_BLANKS) else self._entry(inner, plain=plain)
             if entry is not None:
                 run.append(entry)
             else:
@@ -153,7 +163,7 @@ class PlainEntries:
         if "&" in inner or "\r" in inner:
             if len(_ENTITY.findall(inner)) != inner.count("&"):
                 return None
-            texts = [_unescaped(text) for text in texts]
+            texts[::2] = map(_unescaped, texts[::2])  # never the tags between them
         try:
             return self._shapes.entry(texts)
         except NoShapeError:
