@@ -426,6 +426,30 @@ def test_mutated_statements(raw: bytes, size: int | None) -> None:
     same(raw, size)
 
 
+_SMALL = '<Ntry><Amt Ccy="AED">1</Amt><CdtDbtInd>CRDT</CdtDbtInd></Ntry>'
+_TOKENS = [
+    _SMALL, _SMALL, "<Ntry>", "</Ntry>", '<Amt Ccy="AED">1</Amt>', "<CdtDbtInd>CRDT</CdtDbtInd>", '<Amt Ccy="AED">',
+    "</Amt>", "<NtryDtls>", "</NtryDtls>", "<TxDtls>", "</TxDtls>", "<TxDtls/>", "<NtryRef>", "</NtryRef>", "<NtryRef/>",
+    "<Refs><EndToEndId>E</EndToEndId></Refs>", "<Ntry/>", '<Ntry a="b">', "</Stmt>", "<Stmt>", "<Id>", "</Id>", "<x>",
+    "</x>", "<!--", "-->", "<![CDATA[", "]]>", "<?a", "?>", "&amp;", "&lt;", "&quot;", "&", "<", ">", "'", '"', " ", "\n",
+    "\r\n", "\x0c", "\u00a0", "\ufffe", "1", "AED", "=", "Ccy=", "/", ' Ccy="AED"',
+]  # fmt: skip
+
+
+@_quick
+@given(st.lists(st.sampled_from(_TOKENS), max_size=30), st.none() | st.integers(1, 500))
+def test_any_tokens_in_any_order(tokens: list[str], size: int | None) -> None:
+    same(_statement(_SMALL + "".join(tokens) + _SMALL), size)
+
+
+@_quick
+@given(st.lists(st.sampled_from(_TOKENS), max_size=6), st.integers(0, 12))
+def test_any_tokens_in_a_batch(tokens: list[str], place: int) -> None:
+    parts = _BATCH.split("\n")
+    parts.insert(min(place + 10, len(parts)), "".join(tokens))
+    same(_statement(_SMALL, "\n".join(parts), _SMALL))
+
+
 @_quick
 @given(st.data())
 def test_any_two_changes_at_once(data: st.DataObject) -> None:
