@@ -430,11 +430,9 @@ _SMALL = '<Ntry><Amt Ccy="AED">1</Amt><CdtDbtInd>CRDT</CdtDbtInd></Ntry>'
 _TOKENS = [
     _SMALL, _SMALL, "<Ntry>", "</Ntry>", '<Amt Ccy="AED">1</Amt>', "<CdtDbtInd>CRDT</CdtDbtInd>", '<Amt Ccy="AED">',
     "</Amt>", "<NtryDtls>", "</NtryDtls>", "<TxDtls>", "</TxDtls>", "<TxDtls/>", "<NtryRef>", "</NtryRef>",
-    "<NtryRef/>",
-    "<Refs><EndToEndId>E</EndToEndId></Refs>", "<Ntry/>", '<Ntry a="b">', "</Stmt>", "<Stmt>", "<Id>", "</Id>", "<x>",
-    "</x>", "<!--", "-->", "<![CDATA[", "]]>", "<?a", "?>", "&amp;", "&lt;", "&quot;", "&", "<", ">", "'", '"', " ",
-    "\n",
-    "\r\n", "\x0c", "\u00a0", "\ufffe", "1", "AED", "=", "Ccy=", "/", ' Ccy="AED"',
+    "<NtryRef/>", "<Refs><EndToEndId>E</EndToEndId></Refs>", "<Ntry/>", '<Ntry a="b">', "</Stmt>", "<Stmt>", "<Id>",
+    "</Id>", "<x>", "</x>", "<!--", "-->", "<![CDATA[", "]]>", "<?a", "?>", "&amp;", "&lt;", "&quot;", "&", "<", ">",
+    "'", '"', " ", "\n", "\r\n", "\x0c", "\u00a0", "\ufffe", "1", "AED", "=", "Ccy=", "/", ' Ccy="AED"',
 ]  # fmt: skip
 
 
