@@ -13,6 +13,8 @@ from token_engine.iso20022.camt_texts import detail_of, entry_of
 _MOST: Final = 2_000
 _MOST_NEW: Final = 200
 """Of one message. Where each entry has another shape, finding them takes longer than parsing does."""
+_MOST_TAGS: Final = 400
+"""So that all shapes together stay small, whatever is sent."""
 _T = TypeVar("_T")
 
 _Known = dict[tuple[str, str], _T | None]
@@ -71,6 +73,8 @@ class Shapes:
         return detail_of(shape, texts, currency)
 
     def _shape(self, known: _Known[_T], tags: list[str], find: Callable[[Sequence[str], str], _T | None]) -> _T:
+        if len(tags) > _MOST_TAGS:
+            raise NoShapeError
         key = self._prefix, "<".join(tags)
         if key in known:
             shape = known[key]
