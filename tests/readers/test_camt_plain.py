@@ -223,7 +223,7 @@ _CHANGES = [
     ("</Strd>", "</Strd><Strd><CdtrRefInf><Ref>OTHER</Ref></CdtrRefInf></Strd>", True),
     ("</Strd>", "</Strd><Strd/>", True),
     ("<Strd>", "<Strd><CdtrRefInf/>", False),
-    ("<Strd>", "<Ustrd>line</Ustrd>" * 150 + "<Strd>", True),
+    ("<Strd>", "<Ustrd>line</Ustrd>" * 100 + "<Strd>", True),
     ("<Strd>", "<Ustrd>line</Ustrd>" * 200 + "<Strd>", False),
 ]  # fmt: skip
 
