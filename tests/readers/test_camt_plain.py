@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from readers.messages import ACCOUNT, camt
 from readers.test_fuzz import VALID, mutated
-from token_engine.domain.entry import Entry
+from token_engine.domain.entry import DETAILS_KEPT, Entry
 from token_engine.domain.notification import Heading
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.iso20022 import camt as camt_reader
-from token_engine.iso20022 import camt_plain
+from token_engine.iso20022 import camt_plain, camt_shapes
 from token_engine.iso20022.camt_plain import PlainEntries
 from token_engine.iso20022.camt_texts import entry_of
 from token_engine.iso20022.utf8 import Utf8Stream
@@ -77,7 +77,8 @@ class _Piecewise:
 def _told(raw: bytes, size: int | None) -> Told:
     try:
         stream = Utf8Stream(BytesIO(raw)) if size is None else _Piecewise(raw, size)
-        return list(camt_reader.sections(stream))  # type: ignore[arg-type]
+        with patch.object(camt_plain, "CHUNK_BYTES", size or camt_plain.CHUNK_BYTES):
+            return list(camt_reader.sections(stream))  # type: ignore[arg-type]
     except RefusedError as error:
         return error.refusal
 
@@ -98,7 +99,7 @@ def same(raw: bytes, size: int | None = None) -> Told:
 
 def _taken(raw: bytes) -> int:
     """How many entries were not left to the parser."""
-    with patch.object(camt_plain, "entry_of", wraps=entry_of) as spy:
+    with patch.object(camt_shapes, "entry_of", wraps=entry_of) as spy:
         _told(raw, None)
     return spy.call_count
 
@@ -144,6 +145,17 @@ _CHANGES = [
     ("<NtryRef>4711-0815</NtryRef>", "<NtryRef>a\u0085b\u00a0\U0001f600</NtryRef>", True),
     ("<NtryRef>4711-0815</NtryRef>", "<NtryRef>\u00a04711\u2003</NtryRef>", True),
     ("<NtryRef>4711-0815</NtryRef>", "\n\n\n", True),
+    ("<NtryRef>4711-0815</NtryRef>", "<NtryRef&amp;>a</NtryRef&amp;>", False),
+    ("<NtryRef>4711-0815</NtryRef>", "&lt;NtryRef&gt;a&lt;/NtryRef&gt;", True),
+    ("<NtryRef>4711-0815</NtryRef>", "<NtryRef>a</NtryRef\r\n>", False),
+    ("   <Ntry>\n", "\x0c<Ntry>", False),
+    ("   <Ntry>\n", "\x1c<Ntry>", False),
+    ("   <Ntry>\n", "\x85\u00a0\u2003<Ntry>", False),
+    ("   <Ntry>\n", "text &amp; more<Ntry>", False),
+    ("   <Ntry>\n", "]]><Ntry>", False),
+    ("   <Ntry>\n", "&<Ntry>", False),
+    ("   <Ntry>\n", "\r\n\t<Ntry>", True),
+    ("   </Ntry>\n", "   </Ntry>\x0b\n", False),
     ("<NtryRef>4711-0815</NtryRef>", "<SplmtryData><Envlp><Ntry/></Envlp></SplmtryData>", False),
     ("<NtryRef>4711-0815</NtryRef>", "<SplmtryData><Stmt><Id>1</Id></Stmt></SplmtryData>", False),
     ("<NtryRef>4711-0815</NtryRef>", "<SplmtryData><NtryDtls><TxDtls/></NtryDtls></SplmtryData>", True),
@@ -152,6 +164,8 @@ _CHANGES = [
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="XXX">1</Amt>', False),
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="aed">1</Amt>', False),
     ('<Amt Ccy="AED">1234.50</Amt>\n', "<Amt Ccy='AED'>1</Amt>", False),
+    ('<Amt Ccy="AED">1234.50</Amt>\n', "<Amt Ccy=&quot;AED&quot;>1</Amt>", False),
+    ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="A&#69;D">1</Amt>', False),
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="EUR">1</Amt>', True),
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="AED">.5</Amt>', True),
     ('<Amt Ccy="AED">1234.50</Amt>\n', '<Amt Ccy="AED"> 5 </Amt>', True),
@@ -209,6 +223,8 @@ _CHANGES = [
     ("</Strd>", "</Strd><Strd><CdtrRefInf><Ref>OTHER</Ref></CdtrRefInf></Strd>", True),
     ("</Strd>", "</Strd><Strd/>", True),
     ("<Strd>", "<Strd><CdtrRefInf/>", False),
+    ("<Strd>", "<Ustrd>line</Ustrd>" * 100 + "<Strd>", True),
+    ("<Strd>", "<Ustrd>line</Ustrd>" * 200 + "<Strd>", False),
 ]  # fmt: skip
 
 
@@ -220,6 +236,88 @@ def test_an_entry_is_read_the_same_or_left_to_the_parser(old: str, new: str, loo
     if isinstance(told, list):
         assert sum(isinstance(part, Entry) for part in told) == 3
     assert _taken(raw) == 2 + looked_at
+
+
+_PAYMENT = """<TxDtls>
+      <Refs><EndToEndId>E2E-1</EndToEndId><UETR>u-1</UETR><InstrId>I-1</InstrId><TxId>T-1</TxId></Refs>
+      <Amt Ccy="AED">10.00</Amt><CdtDbtInd>CRDT</CdtDbtInd>
+      <AmtDtls><InstdAmt><Amt Ccy="USD">3</Amt></InstdAmt><TxAmt><Amt Ccy="AED">11.00</Amt></TxAmt></AmtDtls>
+      <RltdPties><Dbtr><Nm>Acme</Nm></Dbtr></RltdPties>
+      <RmtInf><Strd><CdtrRefInf><Ref>RF18539007547034</Ref></CdtrRefInf></Strd></RmtInf></TxDtls>
+"""
+_BARE = "<TxDtls><Refs><EndToEndId>E2E-2</EndToEndId></Refs><CdtDbtInd>DBIT</CdtDbtInd></TxDtls>"
+_BATCH = re.sub(r"<TxDtls>.*</TxDtls>", _PAYMENT + _BARE + _PAYMENT, ENTRY, flags=re.DOTALL)
+_CHANGES_OF_BATCH = [
+    ("", "", True),
+    ("E2E-1", "NOTPROVIDED", True),
+    ("E2E-1", "x" * 141, True),
+    ("E2E-1", "&amp;\n ü", True),
+    ("E2E-1", "<x/>", False),
+    ("<UETR>u-1</UETR>", "<UETR/>", True),
+    ("<UETR>u-1</UETR>", "<UETR>a</UETR><UETR>b</UETR>", False),
+    ("</Refs>", "</Refs><Refs/>", False),
+    ("<CdtDbtInd>CRDT</CdtDbtInd>\n      <AmtDtls>", "<AmtDtls>", True),
+    (">DBIT<", ">dbit<", False),
+    (">DBIT<", "> DBIT <", False),
+    (">DBIT<", "><", True),
+    ('<Amt Ccy="AED">11.00</Amt>', '<Amt Ccy="USD">11.00</Amt>', True),
+    ('<Amt Ccy="AED">11.00</Amt>', '<Amt Ccy="XXX">11.00</Amt>', False),
+    ('<Amt Ccy="AED">11.00</Amt>', "<Amt>11.00</Amt>", True),
+    ('<Amt Ccy="AED">11.00</Amt>', '<Amt Ccy="AED">.5</Amt>', False),
+    ('<Amt Ccy="AED">11.00</Amt>', '<Amt Ccy="AED">many</Amt>', False),
+    ('<Amt Ccy="AED">11.00</Amt>', '<Amt Ccy="AED"/>', False),
+    ('<Amt Ccy="AED">10.00</Amt>', "", True),
+    ("<TxAmt>", "<TxAmt/><TxAmt>", False),
+    ("</AmtDtls>", "</AmtDtls><AmtDtls/>", False),
+    ("</Strd>", "</Strd><Strd><CdtrRefInf><Ref>B</Ref></CdtrRefInf></Strd>", True),
+    ("</RmtInf>", "</RmtInf><RmtInf/>", False),
+    (_BARE, "<TxDtls></TxDtls>", True),
+    (_BARE, "<TxDtls/>", False),
+    (_BARE, "<TxDtls><SplmtryData><TxDtls></TxDtls></SplmtryData></TxDtls>", False),
+    (_BARE, "text between", True),
+    (_BARE, "<Other/>", False),
+    (_BARE, "</NtryDtls><NtryDtls>", False),
+    (_BARE, f"</NtryDtls><NtryDtls>{_BARE}", False),
+    (_BARE, "<TxDtls>", False),
+    (_BARE, "</TxDtls>", False),
+    ("<NtryDtls>", f"<SplmtryData>{_BARE * 2}</SplmtryData><NtryDtls>", False),
+    ("<NtryDtls>", f"<SplmtryData>{_BARE * 2}</SplmtryData><NtryDtls><TxDtls/></NtryDtls><Old>", False),
+    ("</NtryDtls>", f"</NtryDtls><SplmtryData>{_BARE * 2}</SplmtryData>", True),
+    ("</NtryDtls>", "</NtryDtls><BkTxCd><Domn/></BkTxCd>", False),
+    ('<Amt Ccy="AED">1234.50</Amt>', '<Amt Ccy="USD">1234.50</Amt>', True),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "looked_at"), _CHANGES_OF_BATCH)
+def test_a_batch_is_read_the_same_or_left_to_the_parser(old: str, new: str, looked_at: bool) -> None:
+    assert old in _BATCH
+    told = same(_statement(_BATCH + _BATCH.replace(old, new, 1) + _BATCH))
+    assert _taken(_statement(_BATCH.replace(old, new, 1))) == looked_at
+    if isinstance(told, list):
+        first, *_, last = (part for part in told if isinstance(part, Entry))
+        assert [str(d.amount) for d in first.details] == ["11.00", "None", "11.00"]
+        assert first == last
+
+
+def test_a_payment_with_others_somewhere_else_is_no_batch() -> None:
+    other = f"<SplmtryData>{_BARE * 2}</SplmtryData>"
+    alone = re.sub(r"<TxDtls>.*</TxDtls>", _PAYMENT, _BATCH, flags=re.DOTALL)
+    for tag, beside in (("<NtryDtls>", other + "<NtryDtls>"), ("</NtryDtls>", "</NtryDtls>" + other)):
+        text = alone.replace(tag, beside)
+        told = same(_statement(text * 2))
+        assert isinstance(told, list)
+        assert isinstance(told[1], Entry)
+        assert (told[1].end_to_end_id, told[1].details) == ("E2E-1", ())
+
+
+def test_a_batch_of_more_payments_than_are_kept() -> None:
+    many = "<TxDtls></TxDtls>" * DETAILS_KEPT
+    for text in (_BATCH.replace(_PAYMENT + _BARE + _PAYMENT, each) for each in (many, many + _BARE)):
+        told = same(_statement(text))
+        assert isinstance(told, list)
+        assert isinstance(told[1], Entry)
+        assert len(told[1].details) == (DETAILS_KEPT if _BARE not in text else 0)
+        assert _taken(_statement(text)) == 1
 
 
 _WRONG = [
@@ -304,15 +402,15 @@ def test_encodings(encoding: str) -> None:
 
 def test_entries_of_more_shapes_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [ENTRY.replace("<Ustrd>of November</Ustrd>", "<Ustrd>x</Ustrd>" * n) for n in range(30)]
-    monkeypatch.setattr(camt_plain, "_SHAPES", 7)
+    monkeypatch.setattr(camt_shapes, "_MOST", 7)
     assert isinstance(same(_statement(*entries, *entries)), list)
-    monkeypatch.setattr(camt_plain, "_NEW_SHAPES", 5)
-    camt_plain._shapes.clear()
+    monkeypatch.setattr(camt_shapes, "_MOST_NEW", 5)
+    camt_shapes._entries.clear()
     assert isinstance(same(_statement(*entries, *entries)), list)
 
 
 _quick = settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-_SEVERAL = _statement(ENTRY * 2, "<!-- x -->", ENTRY.replace("</TxDtls>", "</TxDtls><TxDtls/>"), ENTRY * 2)
+_SEVERAL = _statement(ENTRY * 2, "<!-- x -->", ENTRY.replace("</TxDtls>", "</TxDtls><TxDtls/>"), _BATCH, ENTRY * 2)
 _TWO_STATEMENTS = camt(ENTRY, ENTRY, kind="camt.053", between=f"<Stmt><Id>2</Id>{ACCOUNT}{ENTRY * 3}</Stmt>").encode()
 
 
@@ -330,11 +428,35 @@ def test_mutated_statements(raw: bytes, size: int | None) -> None:
     same(raw, size)
 
 
+_SMALL = '<Ntry><Amt Ccy="AED">1</Amt><CdtDbtInd>CRDT</CdtDbtInd></Ntry>'
+_TOKENS = [
+    _SMALL, _SMALL, "<Ntry>", "</Ntry>", '<Amt Ccy="AED">1</Amt>', "<CdtDbtInd>CRDT</CdtDbtInd>", '<Amt Ccy="AED">',
+    "</Amt>", "<NtryDtls>", "</NtryDtls>", "<TxDtls>", "</TxDtls>", "<TxDtls/>", "<NtryRef>", "</NtryRef>",
+    "<NtryRef/>", "<Refs><EndToEndId>E</EndToEndId></Refs>", "<Ntry/>", '<Ntry a="b">', "</Stmt>", "<Stmt>", "<Id>",
+    "</Id>", "<x>", "</x>", "<!--", "-->", "<![CDATA[", "]]>", "<?a", "?>", "&amp;", "&lt;", "&quot;", "&", "<", ">",
+    "'", '"', " ", "\n", "\r\n", "\x0c", "\u00a0", "\ufffe", "1", "AED", "=", "Ccy=", "/", ' Ccy="AED"',
+]  # fmt: skip
+
+
+@_quick
+@given(st.lists(st.sampled_from(_TOKENS), max_size=30), st.none() | st.integers(1, 500))
+def test_any_tokens_in_any_order(tokens: list[str], size: int | None) -> None:
+    same(_statement(_SMALL + "".join(tokens) + _SMALL), size)
+
+
+@_quick
+@given(st.lists(st.sampled_from(_TOKENS), max_size=6), st.integers(0, 12))
+def test_any_tokens_in_a_batch(tokens: list[str], place: int) -> None:
+    parts = _BATCH.split("\n")
+    parts.insert(min(place + 10, len(parts)), "".join(tokens))
+    same(_statement(_SMALL, "\n".join(parts), _SMALL))
+
+
 @_quick
 @given(st.data())
 def test_any_two_changes_at_once(data: st.DataObject) -> None:
-    text = ENTRY
-    for old, new, _ in data.draw(st.lists(st.sampled_from(_CHANGES), min_size=2, max_size=4)):
+    text, changes = data.draw(st.sampled_from([(ENTRY, _CHANGES), (_BATCH, _CHANGES + _CHANGES_OF_BATCH)]))
+    for old, new, _ in data.draw(st.lists(st.sampled_from(changes), min_size=2, max_size=4)):
         text = text.replace(old, new, 1)
     same(_statement(ENTRY + text + ENTRY))
 

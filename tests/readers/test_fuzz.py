@@ -75,6 +75,8 @@ _INSERTS = [
     b"", b"<", b">", b"&", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<!DOCTYPE x>", b"<Ntry>", b"</Ntry>",
     b"<TxDtls/>", b"</Stmt>", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"-", b"1e9", b'"', b"}", b"&#0;", b"&lt;",
     b"\r\n", b":61:", b":86:", b":62F:", b":20:", b":28C:", b"-}", b"{4:", b"{1:", b",", b"//", b"C", b"RD", b"0229",
+    b"\x0c", b"\x1c", b"\x7f", b"\xc2\xa0", b"\xef\xbf\xbf", b"&quot;", b"&amp;", b"&x;", b"'", b'="', b"/", b"/>",
+    b"\r", b"entries", b"[", b"{", b":", b"\\u0000", b"null",
 ]  # fmt: skip
 
 _quick = settings(max_examples=400, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

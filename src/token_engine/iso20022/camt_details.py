@@ -80,48 +80,41 @@ class SingleDetails:
 class DetailDraft:
     """One `TxDtls` of several. Its amounts wait for the entry's currency, which may not have been read yet."""
 
-    __slots__ = ("_amounts", "_detail")
+    __slots__ = ("_amounts", "_creditor_reference", "_references", "_side")
 
     def __init__(self, tx_dtls: Element) -> None:
-        references: dict[str, str | None] = {}
-        creditor_reference = None
-        side: CreditDebit | None = None
+        self._references: dict[str, str | None] = {}
+        self._creditor_reference: str | None = None
+        self._side: CreditDebit | None = None
         own: tuple[Decimal, str] | None = None
         underlying: tuple[Decimal, str] | None = None
         for child in tx_dtls:
             match local(child.tag):
                 case "Refs":
-                    references = {local(ref.tag): short_reference(_said(ref)) for ref in named(child, *_REFERENCES)}
+                    self._references = {
+                        local(ref.tag): short_reference(_said(ref)) for ref in named(child, *_REFERENCES)
+                    }
                 case "Amt":
                     own = _amount(child)
                 case "AmtDtls":
                     underlying = _amount(find(child, "TxAmt", "Amt"))
                 case "CdtDbtInd":
-                    side = _side(child)
+                    self._side = _side(child)
                 case "RmtInf":
-                    creditor_reference = _creditor_reference(child)
+                    self._creditor_reference = _creditor_reference(child)
         self._amounts = [each for each in (underlying, own) if each is not None]
-        self._detail = EntryDetail(
-            credit_debit=side,
+
+    def detail(self, currency: str) -> EntryDetail:
+        """The detail of an entry in this currency. What was ordered in another one is no part of the entry's amount."""
+        references = self._references
+        return EntryDetail(
+            amount=next((value for value, of in self._amounts if of == currency), None),
+            credit_debit=self._side,
             end_to_end_id=references.get("EndToEndId"),
             uetr=references.get("UETR"),
             instruction_id=references.get("InstrId"),
             transaction_id=references.get("TxId"),
-            creditor_reference=creditor_reference,
-        )
-
-    def detail(self, currency: str) -> EntryDetail:
-        """The detail of an entry in this currency. What was ordered in another one is no part of the entry's amount."""
-        value = next((value for value, of in self._amounts if of == currency), None)
-        said = self._detail
-        return EntryDetail(
-            amount=value,
-            credit_debit=said.credit_debit,
-            end_to_end_id=said.end_to_end_id,
-            uetr=said.uetr,
-            instruction_id=said.instruction_id,
-            transaction_id=said.transaction_id,
-            creditor_reference=said.creditor_reference,
+            creditor_reference=self._creditor_reference,
         )
 
 
@@ -164,6 +157,8 @@ def batch_reference(btch: Element) -> str | None:
 # What these say decides nothing about money: words as they are, cut or left out where they are too long, never refused.
 def short_reference(text: str) -> str | None:
     """A reference; none where it identifies nothing, or is too long for one."""
+    if not text:
+        return None
     word = reference(" ".join(text.split()))
     return word if word is not None and len(word) <= REFERENCE_LENGTH else None
 

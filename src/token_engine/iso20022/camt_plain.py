@@ -16,29 +16,23 @@ from typing import Final
 from lxml.etree import _Element as Element
 
 from token_engine.domain.entry import Entry
-from token_engine.iso20022.camt_shape import NoShapeError, Shape, shape_of
-from token_engine.iso20022.camt_texts import entry_of
+from token_engine.iso20022.camt_shapes import Shapes
+from token_engine.iso20022.camt_tags import NoShapeError
 from token_engine.iso20022.sniff import end_of_prolog
 from token_engine.iso20022.utf8 import Utf8Stream, check_kept
 
 CHUNK_BYTES: Final = 131_072
 _SHORT: Final = 1_500
 """A message with a single short entry is parsed in the time that looking for one takes."""
-_LONGEST: Final = 65_536
-"""A longer entry is a batch, and left to the parser."""
-_SHAPES: Final = 2_000
-_NEW_SHAPES: Final = 200
-"""Where each entry has another shape, finding them takes longer than parsing does."""
-
+_LONGEST: Final = 524_288
+"""A longer entry, a batch of some hundred payments, is left to the parser."""
 _HIDING: Final = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
 _FIRST: Final = re.compile(rb"<((?:[A-Za-z_][\w.-]*:)?)Ntry>")
 _TEXT: Final = bytes(b for b in range(256) if (b >= 32 or b in b"\t\n\r") and b not in b"<>&")
+_BLANKS: Final = " \t\r\n"
 _ENTITY: Final = re.compile(r"&(?:lt|gt|quot|apos|amp);")
 _ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 _NO_CHARACTERS: Final = ("\ufffe", "\uffff")
-
-_shapes: dict[tuple[str, str], Shape | None] = {}
-"""Of all messages that were read, by prefix and tags: a bank's next message is written as the last one."""
 
 
 class PlainEntries:
@@ -52,7 +46,7 @@ class PlainEntries:
         self._kept = 0
         self._tags: tuple[bytes, bytes] | None = None
         self._prefix = ""
-        self._new_shapes = 0
+        self._shapes = Shapes("")
         self._prolog = 0
         self._off = len(stream.opening) < _SHORT
         if not self._off:
@@ -72,14 +66,23 @@ class PlainEntries:
     def read(self, size: int = -1, /) -> bytes:  # noqa: ARG002  # a parser's chunk is too small to work on
         """More of the text, without the entries that were taken out of it. Raises RefusedError."""
         while True:
-            data = self._stream.read(CHUNK_BYTES)
-            self._stream.freed()
+            data = self._chunk()
             rest, self._rest = self._rest, b""
             text = b"".join(self._passed(rest + data)) if data and not self._off else rest + data
             self._kept += len(text)
             check_kept(self._kept)
             if text or not data:
                 return text
+
+    def _chunk(self) -> bytes:
+        """Enough to be worth looking through with what was kept back, however little a source gives at once."""
+        parts: list[bytes] = []
+        size = 0
+        while size < CHUNK_BYTES and (part := self._stream.read(CHUNK_BYTES)):
+            self._stream.freed()
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
 
     def _passed(self, text: bytes) -> Iterator[bytes]:
         """What goes to the parser of a text that begins outside of any tag; what is not complete is kept back."""
@@ -88,6 +91,7 @@ class PlainEntries:
             text, self._prolog = text[self._prolog :], 0
         if self._tags is None and (first := _FIRST.search(text)) is not None:
             self._prefix = first[1].decode()
+            self._shapes = Shapes(self._prefix)
             self._tags = first[0], b"</" + first[0][1:]
         if self._tags is None:
             yield self._kept_back(text, text.rfind(b"<"))
@@ -139,7 +143,7 @@ class PlainEntries:
         for piece in text.split(closing)[:-1]:
             end = at + len(piece) + len(closing)
             gap, _, inner = piece.partition(opening)
-            entry = None if self._off or (gap and not gap.isspace()) else self._entry(inner, plain=plain)
+            entry = None if self._off or gap.strip(_BLANKS) else self._entry(inner, plain=plain)
             if entry is not None:
                 run.append(entry)
             else:
@@ -156,32 +160,14 @@ class PlainEntries:
         if not plain and not _is_plain(inner.encode()):
             return None
         texts = inner.replace(">", "<").split("<")
-        shape = self._shape(texts[1::2])
-        if shape is None:
-            return None
         if "&" in inner or "\r" in inner:
             if len(_ENTITY.findall(inner)) != inner.count("&"):
                 return None
-            texts = [_unescaped(text) for text in texts]
-        texts.append("")
+            texts[::2] = map(_unescaped, texts[::2])  # never the tags between them
         try:
-            return entry_of(shape, texts)
+            return self._shapes.entry(texts)
         except NoShapeError:
             return None
-
-    def _shape(self, tags: list[str]) -> Shape | None:
-        key = self._prefix, "<".join(tags)
-        try:
-            return _shapes[key]
-        except KeyError:
-            pass
-        if self._new_shapes == _NEW_SHAPES or tags.count(f"{self._prefix}TxDtls") > 1:
-            return None
-        self._new_shapes += 1
-        if len(_shapes) >= _SHAPES:
-            _shapes.clear()
-        shape = _shapes[key] = shape_of(tags, self._prefix)
-        return shape
 
     def _placeholder(self, run: list[Entry], text: str) -> bytes:
         """An element with as many lines, and as long a last one, as what it stands for: places are told by them."""

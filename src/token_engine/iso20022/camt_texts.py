@@ -9,9 +9,10 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
-from token_engine.domain.entry import CreditDebit, Entry, EntryStatus
+from token_engine.domain.entry import CreditDebit, Entry, EntryDetail, EntryStatus
 from token_engine.iso20022.camt_details import code_of, party_account, short_reference, single_reference
-from token_engine.iso20022.camt_shape import NoShapeError, Shape
+from token_engine.iso20022.camt_shape import DetailShape, Shape
+from token_engine.iso20022.camt_tags import NoShapeError
 from token_engine.iso20022.words import (
     NAME_LENGTH,
     REFERENCE_LENGTH,
@@ -29,7 +30,7 @@ _STATUSES: Final = {status.value: status for status in EntryStatus}
 _YES_NO: Final = {"true": True, "false": False}
 
 
-def entry_of(shape: Shape, texts: Sequence[str]) -> Entry:
+def entry_of(shape: Shape, texts: Sequence[str], details: tuple[EntryDetail, ...] = ()) -> Entry:
     """The entry whose texts these are. Raises NoShapeError where `camt_entry` has to look at them."""
     (
         amount, side, reversal_word, status_word, booked, valued, entry_reference, servicer_reference,
@@ -62,6 +63,32 @@ def entry_of(shape: Shape, texts: Sequence[str]) -> Entry:
         remittance=written(" ".join([texts[at] for at in shape.unstructured]), REMITTANCE_LENGTH),
         transaction_code=_code(texts, shape.transaction_code) or _code(texts, shape.detail_code),
         batch_reference=_batch_reference(payment_information_id, batch_message_id),
+        details=details,
+    )
+
+
+def detail_of(shape: DetailShape, texts: Sequence[str], currency: str) -> EntryDetail:
+    """One payment of an entry in this currency, as `camt_details` reads it. Raises NoShapeError as `entry_of`."""
+    amount = None
+    for place, of in shape.amounts:
+        if of == currency:
+            word = texts[place]
+            if not _AMOUNT.fullmatch(word):
+                raise NoShapeError
+            amount = Decimal(word)
+            break
+    side = texts[shape.side]
+    if side and side not in _SIDES:
+        raise NoShapeError
+    end_to_end_id, uetr, instruction_id, transaction_id = shape.references
+    return EntryDetail(
+        amount=amount,
+        credit_debit=_SIDES.get(side),
+        end_to_end_id=short_reference(texts[end_to_end_id]),
+        uetr=short_reference(texts[uetr]),
+        instruction_id=short_reference(texts[instruction_id]),
+        transaction_id=short_reference(texts[transaction_id]),
+        creditor_reference=single_reference(texts[at] for at in shape.structured) if shape.structured else None,
     )
 
 
