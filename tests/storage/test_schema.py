@@ -277,14 +277,14 @@ def test_the_same_name_may_be_kept_twice_only_as_another_occurrence(filled: psyc
         ("INSERT INTO threshold_policies VALUES ('x', 1, 2, 3, -1, NULL, NULL, NULL, '1 day')", CheckViolation),
         ("INSERT INTO threshold_policies VALUES ('x', 1, 2, 3, 0, NULL, NULL, NULL, '0')", CheckViolation),
         ("INSERT INTO threshold_policies VALUES ('global', 1, 2, 3, 0, NULL, NULL, NULL, '1 day')", UniqueViolation),
-        ("INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at) SELECT report_id, dataset_sha256, "
-         "upper(actor) || ' ', 'again', now() FROM report_sign_offs", UniqueViolation),
-        ("INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at) VALUES ('r', 'short', 'ann', 'r', "
-         "now())", CheckViolation),
-        ("INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at) VALUES ('r', sha256('2'), '', 'r', "
-         "now())", CheckViolation),
-        ("INSERT INTO account_roles (account_id, role, since, actor, reason, at) SELECT id, 'pocket', now(), 'ann', 'r', "
-         "now() FROM emi_accounts", CheckViolation),
+        ("INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at) SELECT report_id, "
+         "dataset_sha256, upper(actor) || ' ', 'again', now() FROM report_sign_offs", UniqueViolation),
+        ("INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at) VALUES ('r', 'short', 'ann', "
+         "'r', now())", CheckViolation),
+        ("INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at) VALUES ('r', sha256('2'), '', "
+         "'r', now())", CheckViolation),
+        ("INSERT INTO account_roles (account_id, role, since, actor, reason, at) SELECT id, 'pocket', now(), 'ann', "
+         "'r', now() FROM emi_accounts", CheckViolation),
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_true_is_refused_by_the_database_itself(

@@ -103,7 +103,7 @@ def _closings(found: Sequence[Closing]) -> list[Flowable]:
 def _overrides(found: Sequence[Override]) -> list[Flowable]:
     rows: list[list[str | Flowable]] = [
         [o.state.value, f"{o.requested_by}, {moment(o.requested_at)}", f"{o.reason} (until {moment(o.expires_at)})",
-         _by(o.approved_by, o.approved_at), f"{o.ended_reason or ''} {_by(o.ended_by, o.ended_at)}"]
+         _by(o.approved_by, o.approved_at), "; ".join(filter(None, (o.ended_reason, _by(o.ended_by, o.ended_at))))]
         for o in found[:_LISTED]
     ]  # fmt: skip
     return _acts("Overrides: two persons", ("State", "Asked by", "Reason", "Approved by", "Ended"), rows)
