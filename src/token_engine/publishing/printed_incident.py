@@ -37,7 +37,7 @@ def _front(incident: Incident, cover: Cover) -> list[Flowable]:
     said = [
         ("Account", f"{incident.account_number} {incident.currency} ({incident.account_id})"),
         ("Opened at", f"{moment(incident.opened_at)} by {incident.opened_by}; it was {incident.opened_from}"),
-        ("Because", incident.cause), ("Generated at", moment(cover.generated_at)),
+        ("Because", incident.cause), *([("Generated at", moment(cover.generated_at))] if cover.generated_at else []),
         ("Dataset SHA-256", cover.sha256),
     ]  # fmt: skip
     firm: list[Flowable] = [text(cover.firm, "strong")] if cover.firm else []
