@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,15 @@ def keys_are_answered_once(reader: Reader, _: str) -> None:
     assert {"holder": "wallet-7", "balance": "1500.00"} in holders
 
 
+def nothing_is_claimed(reader: Reader, _: str) -> None:
+    today = datetime.now(UTC).date()
+    report = reader.engine.get(f"{V1}/reports/day?date={today}&account_id=AE970260000000000000007")["report"]
+    [line] = report["lines"]
+    # On a weekend no statement is due, which is no evidence either.
+    assert line["standing"] == ("no_evidence" if today.weekday() < 5 else "none_due")
+    assert (line["requirement"], line["resource"]) == ("5002.00", None)
+
+
 async def announced(engine: Engine, subject: str, message_id: str) -> None:
     async with bus(engine.nats_url) as listener:
 
@@ -205,6 +215,14 @@ TOUR: list[tuple[list[Answer], tuple[str, ...], Callable[[Reader, str], None] | 
         ],
         ("`Ok` again, with 5,002.00 on both sides.",),
         None,
+    ),
+    (
+        [
+            Answer(200, {"report.scope.currency": "AED", "report.currencies.0.token": "xAED"}),
+            Answer(200, {"incidents.0.open": False, "incidents.0.closing_approved_by": "bob"}),
+        ],
+        ("a resource is not claimed (`no_evidence`)",),
+        nothing_is_claimed,
     ),
     (
         [

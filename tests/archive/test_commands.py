@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 
 import psycopg
@@ -58,6 +59,18 @@ def test_a_day_is_archived_and_verified_elsewhere(office: Office) -> None:
     assert told.splitlines()[-1] == "  verified"
     again = office.run("2025-11-18")
     assert (again.returncode, again.stdout.decode().splitlines()[0]) == (0, f"{bundle}: as it was")
+
+
+def test_the_days_report_is_in_the_bundle(office: Office) -> None:
+    office.run("2025-11-18")
+    with tarfile.open(office.data / "archive" / NAME) as bundle:
+        names = [name for name in bundle.getnames() if name.startswith("reports/")]
+        kept = bundle.extractfile("reports/day.2025-11-18.firm.json")
+        assert kept is not None
+        content = kept.read()
+    assert sorted(names) == [f"reports/day.2025-11-18.firm.{form}" for form in ("csv", "json", "pdf")]
+    asked = run_command("report", "--day", "2025-11-18", "--data", office.data, "--database-url", office.url)
+    assert (asked.returncode, asked.stdout) == (0, content)
 
 
 def test_for_programs(office: Office) -> None:

@@ -196,6 +196,34 @@ def test_tokens_burnt_are_owed_until_the_bank_has_paid(migrated: str) -> None:
     assert all_of(line.unpaid, line.excess) == (0, 0)
 
 
+def test_tokens_that_another_ledger_minted_before_the_money_came_are_short_and_said_to_be(migrated: str) -> None:
+    async def story(road: Road) -> UUID:
+        account = await road.account()
+        external = await road.row(
+            "INSERT INTO emi_accounts (id, bank_id, account_number, currency, ledger_mode, created_at)"
+            " SELECT gen_random_uuid(), bank_id, 'EXTERNAL', 'AED', 'external', created_at FROM emi_accounts"
+            " WHERE id = %s RETURNING id", account,
+        )  # fmt: skip
+        days = Days(road, external["id"])
+        minted = await days.move("mint", "40", at(DAY, 20))
+        paid = await days.move("payout_settlement", "15", at(DAY, 21))
+        await days.close(DAY, "25", "0", reconciled=False, level="Critical", last_movement=paid)
+        second = await days.close(NEXT, "25", "25", last_movement=paid)
+        for place, (amount, movement) in enumerate((("40", minted), ("-15", paid))):
+            entry = await days.entry(amount, NEXT, statement=second)
+            await road.row(
+                "INSERT INTO matches (match_id, account_id, entry_id, movement_id, pass, statement_id)"
+                " VALUES (%s, %s, %s, %s, 'amount', %s) RETURNING match_id",
+                place, days.account, entry, movement, second,
+            )  # fmt: skip
+        return days.account
+
+    line = only(told(migrated, story))
+    assert all_of(line.tokens_outstanding, line.unpaid, line.unreceived, line.excess) == (25, 15, 40, -40)
+    line = only(told(migrated, no_more, day(NEXT, account="EXTERNAL")))
+    assert all_of(line.unpaid, line.unreceived, line.excess) == (0, 0, 0)
+
+
 def test_what_was_undone_is_owed_as_tokens_again(migrated: str) -> None:
     async def story(road: Road) -> UUID:
         account = await road.account()

@@ -37,6 +37,7 @@ EVERY = (
     ("payouts", "hold", "x", "1", "--holder", "h"), ("payouts", "sent", "00000000-0000-4000-8000-000000000000"),
     ("payouts", "cancel", "00000000-0000-4000-8000-000000000000", "--reason", "r"),
     ("archive", "2025-11-18"), ("breaker", "show", "x"), ("breaker", "request-close", "x", "--reason", "r"),
+    ("report", "--day", "2025-11-18"), ("sign-report", "x", "--reason", "r"), ("incidents", "x"), ("incident", "1"),
 )  # fmt: skip
 
 

@@ -140,7 +140,10 @@ def test_the_breaker_is_read_off_the_metadata(filled: psycopg.Connection[Any], m
     assert filled.execute("SELECT circuit_breaker FROM emi_accounts").fetchone() == (breaker,)
 
 
-APPEND_ONLY = ("bank_entries", "bank_entry_sightings", "circuit_breaker_steps", "audit_log", "discrepancy_events")
+APPEND_ONLY = (
+    "bank_entries", "bank_entry_sightings", "circuit_breaker_steps", "audit_log", "discrepancy_events",
+    "account_roles", "report_sign_offs",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
@@ -274,6 +277,14 @@ def test_the_same_name_may_be_kept_twice_only_as_another_occurrence(filled: psyc
         ("INSERT INTO threshold_policies VALUES ('x', 1, 2, 3, -1, NULL, NULL, NULL, '1 day')", CheckViolation),
         ("INSERT INTO threshold_policies VALUES ('x', 1, 2, 3, 0, NULL, NULL, NULL, '0')", CheckViolation),
         ("INSERT INTO threshold_policies VALUES ('global', 1, 2, 3, 0, NULL, NULL, NULL, '1 day')", UniqueViolation),
+        ("INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at) SELECT report_id, "
+         "dataset_sha256, upper(actor) || ' ', 'again', now() FROM report_sign_offs", UniqueViolation),
+        ("INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at) VALUES ('r', 'short', 'ann', "
+         "'r', now())", CheckViolation),
+        ("INSERT INTO report_sign_offs (report_id, dataset_sha256, actor, reason, at) VALUES ('r', sha256('2'), '', "
+         "'r', now())", CheckViolation),
+        ("INSERT INTO account_roles (account_id, role, since, actor, reason, at) SELECT id, 'pocket', now(), 'ann', "
+         "'r', now() FROM emi_accounts", CheckViolation),
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_true_is_refused_by_the_database_itself(

@@ -28,7 +28,8 @@ from token_engine.domain.refusal import RefusedError
 from token_engine.storage.archive import Within
 from token_engine.storage.database import Database, Transaction
 from token_engine.tiers.archive import Archived, Wanted, archive_day
-from token_engine.tiers.archive_files import Progress
+from token_engine.tiers.archive_files import Progress, Reports
+from token_engine.tiers.documents import files_of_day
 
 keys = typer.Typer(help="The key that seals bundles.", no_args_is_help=True)
 
@@ -41,9 +42,13 @@ KeyFile = Annotated[
 ]
 
 
-async def reports_of(_tx: Transaction, _of: Within) -> Sequence[tuple[str, bytes]]:
-    """The report files that a bundle holds, name and bytes."""
-    return ()
+def reports_of(at: datetime) -> Reports:
+    """What tells the report files that a bundle holds, name and bytes, as of `at` (with a time zone)."""
+
+    async def files(tx: Transaction, of: Within) -> Sequence[tuple[str, bytes]]:
+        return await files_of_day(tx, of.day, of.accounts, at)
+
+    return files
 
 
 def archive(
@@ -66,7 +71,7 @@ def archive(
 
     async def work(database: Database) -> Archived:
         with _progress() as say:
-            return await archive_day(database, wanted, store, signer, reports_of, now(), say)
+            return await archive_day(database, wanted, store, signer, reports_of(at := now()), at, say)
 
     try:
         signer = load_key(key_file or data / _KEY)

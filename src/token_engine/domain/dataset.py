@@ -87,9 +87,9 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cover(msgspec.Struct, frozen=True, kw_only=True):
-    """What a document says of itself beside its dataset."""
+    """What a document says of itself beside its dataset. One that an archive keeps does not say when it was made."""
 
     sha256: str
-    generated_at: datetime
+    generated_at: datetime | None = None
     firm: str | None = None
     signatures: tuple[Signature, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -14,7 +14,17 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import BaseDocTemplate, Flowable, Frame, LongTable, PageTemplate, Paragraph, Spacer, TableStyle
+from reportlab.platypus import (
+    BaseDocTemplate,
+    CondPageBreak,
+    Flowable,
+    Frame,
+    LongTable,
+    PageTemplate,
+    Paragraph,
+    Spacer,
+    TableStyle,
+)
 
 INK: Final = colors.HexColor("#1B2733")
 FAINT: Final = colors.HexColor("#5B6B7B")
@@ -23,6 +33,7 @@ SHADE: Final = colors.HexColor("#EEF2F6")
 GOOD: Final = colors.HexColor("#1E6B3A")
 BAD: Final = colors.HexColor("#A3201D")
 _MARGIN: Final = 15 * mm
+_ROOM: Final = 30 * mm
 
 _TEXT: Final = ParagraphStyle("text", fontName="Helvetica", fontSize=8, leading=10, textColor=INK)
 _STYLES: Final = {
@@ -32,8 +43,7 @@ _STYLES: Final = {
     "sum": ParagraphStyle("sum", parent=_TEXT, fontName="Helvetica-Bold", fontSize=8, alignment=TA_RIGHT),
     "strong": ParagraphStyle("strong", parent=_TEXT, fontName="Helvetica-Bold"),
     "heading": ParagraphStyle(
-        "heading", parent=_TEXT, fontName="Helvetica-Bold", fontSize=11, leading=14, spaceBefore=9, spaceAfter=3,
-        keepWithNext=True,
+        "heading", parent=_TEXT, fontName="Helvetica-Bold", fontSize=11, leading=14, spaceBefore=9, spaceAfter=3
     ),
     "title": ParagraphStyle("title", parent=_TEXT, fontName="Helvetica-Bold", fontSize=17, leading=21),
     "faint": ParagraphStyle("faint", parent=_TEXT, fontSize=7, leading=9, textColor=FAINT),
@@ -119,8 +129,16 @@ def printed(story: list[Flowable], title: str, foot: str) -> bytes:
         file, pagesize=A4, title=printable(title), author="Token Engine", subject=printable(foot), invariant=1,
         pageTemplates=[PageTemplate("page", [frame])],
     )  # fmt: skip
-    document.build(story, canvasmaker=partial(_Numbered, head=printable(title), foot=printable(foot)))
+    document.build(list(_with_room(story)), canvasmaker=partial(_Numbered, head=printable(title), foot=printable(foot)))
     return file.getvalue()
+
+
+def _with_room(story: list[Flowable]) -> Iterator[Flowable]:
+    """A heading stands with some of what it is about: kept together with a long table, it would leave half a page."""
+    for part in story:
+        if isinstance(part, Paragraph) and part.style is _STYLES["heading"]:
+            yield CondPageBreak(_ROOM)
+        yield part
 
 
 class _Numbered(Canvas):

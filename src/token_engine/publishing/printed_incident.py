@@ -37,7 +37,7 @@ def _front(incident: Incident, cover: Cover) -> list[Flowable]:
     said = [
         ("Account", f"{incident.account_number} {incident.currency} ({incident.account_id})"),
         ("Opened at", f"{moment(incident.opened_at)} by {incident.opened_by}; it was {incident.opened_from}"),
-        ("Because", incident.cause), ("Generated at", moment(cover.generated_at)),
+        ("Because", incident.cause), *([("Generated at", moment(cover.generated_at))] if cover.generated_at else []),
         ("Dataset SHA-256", cover.sha256),
     ]  # fmt: skip
     firm: list[Flowable] = [text(cover.firm, "strong")] if cover.firm else []
@@ -103,7 +103,7 @@ def _closings(found: Sequence[Closing]) -> list[Flowable]:
 def _overrides(found: Sequence[Override]) -> list[Flowable]:
     rows: list[list[str | Flowable]] = [
         [o.state.value, f"{o.requested_by}, {moment(o.requested_at)}", f"{o.reason} (until {moment(o.expires_at)})",
-         _by(o.approved_by, o.approved_at), f"{o.ended_reason or ''} {_by(o.ended_by, o.ended_at)}"]
+         _by(o.approved_by, o.approved_at), "; ".join(filter(None, (o.ended_reason, _by(o.ended_by, o.ended_at))))]
         for o in found[:_LISTED]
     ]  # fmt: skip
     return _acts("Overrides: two persons", ("State", "Asked by", "Reason", "Approved by", "Ended"), rows)

@@ -60,7 +60,7 @@ def _account(part: AccountPart) -> list[str | Flowable]:
             {*month.days_not_reconciled, *month.days_without_evidence, *month.days_late, *month.days_missed,
              *month.days_in_shortfall}
         )  # fmt: skip
-    checks = f": {', '.join(line.failed_checks)}" if line.failed_checks else ""
+    checks = f": {', '.join(line.failed_checks).replace('_', ' ')}" if line.failed_checks else ""
     return [
         f"{line.account_number} {line.currency}", line.bank, f"{_STANDING[line.standing]}{checks}",
         _TIMELINESS[line.timeliness], money(line.requirement, line.currency), known(line.resource, line.currency),
@@ -93,7 +93,8 @@ def discrepancies(found: Sequence[Discrepancy]) -> list[Flowable]:
         return [heading, text("None was open.")]
     order = sorted(found, key=lambda d: (d.status == "RESOLVED", _SEVERITIES.get(d.severity, 3), d.opened_at, d.id.int))
     rows: list[list[str | Flowable]] = [
-        [f"{d.account_number} {d.currency}", f"{d.type} {d.subject}".strip(), d.severity, _difference(d),
+        [f"{d.account_number} {d.currency}", f"{d.type.replace('_', ' ')} {d.subject}".strip(), d.severity,
+         _difference(d),
          f"{moment(d.opened_at)}, {d.age_days} days", d.cause, d.remedy or f"{d.status}; {d.owner or 'nobody'}'s",
          f"{d.signed_off_by}, {moment(d.signed_off_at)}" if d.signed_off_by and d.signed_off_at else "-"]
         for d in order[:LISTED]
@@ -101,7 +102,7 @@ def discrepancies(found: Sequence[Discrepancy]) -> list[Flowable]:
     return [
         heading,
         table(("Account", "Type", "Severity", "Difference", "Opened, age", "Cause", "Remedy", "Signed off"), rows,
-              (38, 25, 16, 20, 18, 25, 20, 18), frozenset({3})),
+              (39, 26, 14, 19, 17, 24, 22, 19), frozenset({3})),
         *_more(len(found), "discrepancies"),
     ]  # fmt: skip
 

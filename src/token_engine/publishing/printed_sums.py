@@ -37,7 +37,8 @@ def front(dataset: Dataset, cover: Cover) -> list[Flowable]:
     said = [
         ("Scope", scope_of(dataset)), (span, f"{period.name}{days}"),
         ("As of", f"close of {dataset.as_of}, at each bank's cut-off"), ("Report", dataset.id),
-        ("Generated at", moment(cover.generated_at)), ("Dataset SHA-256", cover.sha256),
+        *([("Generated at", moment(cover.generated_at))] if cover.generated_at else []),
+        ("Dataset SHA-256", cover.sha256),
     ]  # fmt: skip
     firm: list[Flowable] = [text(cover.firm, "strong")] if cover.firm else []
     return [*firm, text("Safeguarding report", "title"), gap(1), *(text(f"{name}: {value}") for name, value in said)]

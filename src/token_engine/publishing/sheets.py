@@ -20,7 +20,7 @@ def as_xlsx(dataset: Dataset, cover: Cover) -> bytes:
     """The workbook. Written row by row: its memory does not grow with the accounts."""
     file = io.BytesIO()
     book = xlsxwriter.Workbook(file, {"constant_memory": True, "strings_to_numbers": False})
-    book.set_properties({"title": dataset.id, "comments": cover.sha256, "created": cover.generated_at})
+    book.set_properties({"title": dataset.id, "comments": cover.sha256, "created": dataset.until})
     heading = book.add_format({"bold": True, "bg_color": "#E8ECF1", "bottom": 1, "text_wrap": True, "valign": "top"})
     for table in tables_of(dataset, cover):
         sheet = book.add_worksheet(table.name)

@@ -51,10 +51,9 @@ async def dataset(
 ) -> Dataset:
     """The report as of this moment. `progress` hears the day of each row. Raises RefusedError naming the field.
 
-    Call first in a transaction: all of it is read as of one moment.
+    Call in a transaction that sees one moment: it asks several questions.
     """
     period = period_of(asked.span, asked.date, now.astimezone(UTC).date())
-    await stored.at_one_moment(tx)
     scope = await _scope(tx, asked)
     days = list(period.days())
     start = datetime.combine(period.first, time(), UTC)
@@ -93,12 +92,14 @@ async def signatures(tx: Transaction, report: str, sha256: str) -> tuple[Signatu
 async def sign_off(tx: Transaction, report: str, said: SignOff, now: datetime) -> dict[str, Any]:
     """Sign a report as it is at this moment, by its id. The same again by the same person changes nothing.
 
-    Raises RefusedError: `unknown_report`, `report_changed`, `report_not_over`, or what is wrong with the words.
+    Call first in a transaction. Raises RefusedError: `unknown_report`, `report_changed`, `report_not_over`, or what is
+    wrong with the words.
     """
     actor, reason = check_actor(said.actor), check_reason(said.reason)
     if said.sha256 is not None and len(said.sha256) != _SHA256_DIGITS:
         raise RefusedError("invalid_sha256", f"sha256: {_SHA256_DIGITS} hexadecimal digits", "sha256")
     asked = asked_of(report)
+    await stored.at_one_moment(tx)
     found = await dataset(tx, asked, now)
     if found.id != report:
         raise RefusedError("unknown_report", f"report_id: {report[:200]!r} is the report {found.id}", "report_id")
