@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tarfile
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from archive.bundles import DAY, KEY, make
+from archive.bundles import DAY, KEY, make, parts_of
 from archive.conftest import S3, SECRET
 from engine import run_command
 from token_engine.archive.key import new_key
 from token_engine.storage.migrate import migrate
 
 NAME = "token-engine-2025-11-18.tar"
+ACCOUNT = """
+INSERT INTO banks (id, name) VALUES ('00000000-0000-4000-8000-00000000000b', 'Bank');
+INSERT INTO emi_accounts (id, bank_id, account_number, currency, created_at)
+VALUES ('00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000000b', 'AE07', 'AED', '2025-11-01Z');
+"""
 
 
 class Office:
@@ -61,16 +65,20 @@ def test_a_day_is_archived_and_verified_elsewhere(office: Office) -> None:
     assert (again.returncode, again.stdout.decode().splitlines()[0]) == (0, f"{bundle}: as it was")
 
 
-def test_the_days_report_is_in_the_bundle(office: Office) -> None:
-    office.run("2025-11-18")
-    with tarfile.open(office.data / "archive" / NAME) as bundle:
-        names = [name for name in bundle.getnames() if name.startswith("reports/")]
-        kept = bundle.extractfile("reports/day.2025-11-18.firm.json")
-        assert kept is not None
-        content = kept.read()
-    assert sorted(names) == [f"reports/day.2025-11-18.firm.{form}" for form in ("csv", "json", "pdf")]
-    asked = run_command("report", "--day", "2025-11-18", "--data", office.data, "--database-url", office.url)
-    assert (asked.returncode, asked.stdout) == (0, content)
+def test_the_reports_of_the_day_are_in_it_in_every_form(office: Office) -> None:
+    office.run("2025-11-18", "--firm", "Example Ltd")
+    bundle = office.data / "archive" / NAME
+    files = {part.name: part.content for part in parts_of(bundle)}
+    for form, begins in {"json": b"{", "pdf": b"%PDF", "xlsx": b"PK", "csv": b""}.items():
+        assert files[f"reports/day.2025-11-18.firm.{form}"].startswith(begins)
+    dataset = json.loads(files["reports/day.2025-11-18.firm.json"])
+    assert dataset["report"] == "safeguarding"
+    with psycopg.connect(office.url) as connection:
+        connection.execute(ACCOUNT.encode())
+    one = office.run("2025-11-18", "--account", "AE07", "--json")
+    assert json.loads(one.stdout)["counts"]["reports"] == 4
+    again = office.run("2025-11-18", "--account", "AE07", "--json")
+    assert json.loads(again.stdout)["again"] is True, "the hour of its making is nowhere in it"
 
 
 def test_for_programs(office: Office) -> None:

@@ -64,6 +64,7 @@ def test_the_same_makes_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
     assert make(tmp_path).read_bytes() == bundle.read_bytes()
 
 
+@pytest.mark.slow
 def test_no_byte_can_be_another(bundle: Path, tmp_path: Path) -> None:
     """Every byte of every file, of the blocks before them and of what fills them up."""
     raw = bundle.read_bytes()

@@ -29,6 +29,7 @@ from token_engine.storage.archive import Within
 from token_engine.storage.database import Database, Transaction
 from token_engine.tiers import end_of_day, match_acts
 from token_engine.tiers.archive import Archived, Wanted, archive_day
+from token_engine.tiers.archive_reports import reports_of_day
 from token_engine.tiers.match_acts import NewMatch
 
 DAY = NOW.date()
@@ -46,13 +47,14 @@ class Desk:
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
-        self.reports: list[tuple[str, bytes]] = [("report.csv", b"a,b\n")]
+        self.reports: list[tuple[str, bytes]] | None = [("report.csv", b"a,b\n")]
+        """None: those that the engine makes."""
 
     def archive(
         self, day: date = DAY, *accounts: str, to: str | None = None, now: datetime = LATER, key: Any = KEY
     ) -> Archived:
-        async def reports(_tx: Transaction, _of: Within) -> Sequence[tuple[str, bytes]]:
-            return self.reports
+        async def reports(tx: Transaction, of: Within) -> Sequence[tuple[str, bytes]]:
+            return await reports_of_day(tx, of, now=now) if self.reports is None else self.reports
 
         async def work() -> Archived:
             database = Database(self.url, pool_size=2)
@@ -170,6 +172,16 @@ def test_the_same_day_again_is_the_same_bundle(desk: Desk, tmp_path: Path) -> No
     assert desk.sql("SELECT count(*) FROM archive_bundles") == [(2,)]
     assert desk.sql("SELECT count(*) FROM audit_log WHERE action = 'day_archived'") == [(2,)]
     assert desk.sql("SELECT count(*) FROM outbox WHERE subject = 'reconciliation.archive.complete'") == [(2,)]
+
+
+def test_its_reports_are_the_same_at_any_later_hour(desk: Desk) -> None:
+    desk.reports = None
+    desk.tell(closing=STATEMENT)
+    first = desk.archive()
+    for form in ("json", "csv", "pdf", "xlsx"):
+        assert f"reports/day.2025-11-18.firm.{form}" in desk.files(first)
+    for hours in (1, 24, 1000):
+        assert desk.archive(now=LATER + timedelta(hours=hours)).sha256 == first.sha256
 
 
 def test_a_newer_engine_makes_no_edition_for_its_own_sake(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -20,16 +20,15 @@ from token_engine.archive.store import store_at
 from token_engine.archive.verify import verify
 from token_engine.cli.archive_words import chain, counted, row, story
 from token_engine.cli.once import fail
-from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl, database_of
+from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl, Firm, database_of
 from token_engine.cli.session import now, with_database
 from token_engine.domain.bundle import BundleError
 from token_engine.domain.note import NoteError
 from token_engine.domain.refusal import RefusedError
-from token_engine.storage.archive import Within
-from token_engine.storage.database import Database, Transaction
+from token_engine.storage.database import Database
 from token_engine.tiers.archive import Archived, Wanted, archive_day
-from token_engine.tiers.archive_files import Progress, Reports
-from token_engine.tiers.documents import files_of_day
+from token_engine.tiers.archive_files import Progress
+from token_engine.tiers.archive_reports import reports_of_day
 
 keys = typer.Typer(help="The key that seals bundles.", no_args_is_help=True)
 
@@ -42,15 +41,6 @@ KeyFile = Annotated[
 ]
 
 
-def reports_of(at: datetime) -> Reports:
-    """What tells the report files that a bundle holds, name and bytes, as of `at` (with a time zone)."""
-
-    async def files(tx: Transaction, of: Within) -> Sequence[tuple[str, bytes]]:
-        return await files_of_day(tx, of.day, of.accounts, at)
-
-    return files
-
-
 def archive(
     day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], metavar="DATE", help="A day that is over (UTC).")],
     to: Annotated[str | None, typer.Option(help="A folder, or s3://bucket/prefix; default: archive in --data.")] = None,
@@ -59,6 +49,7 @@ def archive(
     ] = None,
     actor: Actor = "cli",
     key_file: KeyFile = None,
+    firm: Firm = None,
     data: Data = DATA,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -71,7 +62,9 @@ def archive(
 
     async def work(database: Database) -> Archived:
         with _progress() as say:
-            return await archive_day(database, wanted, store, signer, reports_of(at := now()), at, say)
+            at = now()
+            reports = partial(reports_of_day, now=at, firm=firm)
+            return await archive_day(database, wanted, store, signer, reports, at, say)
 
     try:
         signer = load_key(key_file or data / _KEY)

@@ -38,7 +38,7 @@ matches.jsonl      which answers for which;  match-events.jsonl, match-requests.
 open-items.jsonl   what nothing answers for
 snapshots.jsonl, snapshot-revisions.jsonl
                    how each account stood at the end of the day; what was corrected since, and why
-reports/           the reports of the day
+reports/           the safeguarding reports of the day; they bear the moment until which they tell of it
 audit/log.jsonl    who did what: the day's part of the audit log;  audit/leaves.txt  its hashes in the log's tree
 manifest.jsonl     the first line tells of the bundle, the others name each file with size and SHA-256
 manifest.note      the seal: a signed note (https://c2sp.org/signed-note) over the manifest's SHA-256
@@ -69,11 +69,13 @@ async def write_files(
                 out.write("".join([f"{line}\n" for line in lines]).encode())
                 counts[table] += len(lines)
                 say(table.replace("-", " "), counts[table])
+    counts["audit-entries"] = await _audit(tx, writer, of, proof, say)
+    say("reports", 0)
+    # Last: a report sets how its own transaction's questions are planned.
     files = await reports(tx, of)
     for name, content in files:
         writer.add(f"reports/{name}", content)
     counts["reports"] = len(files)
-    counts["audit-entries"] = await _audit(tx, writer, of, proof, say)
     return counts
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from token_engine.domain.dataset import Cover, Dataset
 from token_engine.domain.incident import Incident
-from token_engine.domain.period import Span
 from token_engine.publishing.canonical import compact, digest, plain
 from token_engine.publishing.forms import Form, published
 from token_engine.publishing.printed_incident import incident_as_pdf
-from token_engine.storage.database import Database, Transaction
+from token_engine.storage.database import Database
 from token_engine.storage.streaming import read_as_of_now
 from token_engine.tiers import incidents, report
 from token_engine.tiers.report import Asked
@@ -47,25 +45,6 @@ async def printed_report(dataset: Dataset, cover: Cover, form: Form) -> Document
     """A report in one of its forms. In a thread of its own: others on this loop wait for none of it."""
     content = await asyncio.to_thread(published, dataset, cover, form)
     return Document(f"{dataset.id}.{form}", form, cover.sha256, content)
-
-
-async def files_of_day(
-    tx: Transaction, day: date, accounts: Sequence[UUID] | None, now: datetime
-) -> list[tuple[str, bytes]]:
-    """The reports of a day as an archive keeps them, name and bytes: of the firm, or of each of these accounts.
-
-    Call in a transaction that sees one moment. They do not say when they were made: of the same data, once the day's
-    D+1 is over, they are the same bytes.
-    """
-    files = []
-    for account in [None] if accounts is None else map(str, accounts):
-        found = await report.dataset(tx, Asked(span=Span.DAY, date=day.isoformat(), account=account), now)
-        hashed = await asyncio.to_thread(digest, found)
-        cover = Cover(sha256=hashed, signatures=await report.signatures(tx, found.id, hashed))
-        for form in (Form.JSON, Form.PDF, Form.CSV):
-            document = await printed_report(found, cover, form)
-            files.append((document.name, document.content))
-    return files
 
 
 def shown(dataset: Dataset, cover: Cover) -> dict[str, Any]:
