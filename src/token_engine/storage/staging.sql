@@ -190,10 +190,11 @@ WHERE l.statement_id = c.statement_id AND l.line = s.line
 -- name: keep_details
 INSERT INTO statement_line_details (statement_id, line, detail, amount, end_to_end_id, uetr, instruction_id,
     transaction_id, creditor_reference)
-SELECT c.statement_id, s.line, d.detail, d.amount * sign(CASE WHEN c.turned THEN s.turned ELSE s.change END),
+SELECT c.statement_id, s.line, d.detail, d.amount * sign(CASE WHEN c.turned THEN s.turned ELSE s.change END)
+        * CASE WHEN d.credit_debit <> s.credit_debit THEN -1 ELSE 1 END,  -- some go against their entry
     d.end_to_end_id, d.uetr, d.instruction_id, d.transaction_id, d.creditor_reference
 FROM stated s JOIN closing c USING (statement) CROSS JOIN LATERAL json_to_recordset(s.details) AS d (detail INTEGER,
-    amount NUMERIC, end_to_end_id VARCHAR, uetr VARCHAR, instruction_id VARCHAR, transaction_id VARCHAR,
+    amount NUMERIC, credit_debit VARCHAR, end_to_end_id VARCHAR, uetr VARCHAR, instruction_id VARCHAR, transaction_id VARCHAR,
     creditor_reference VARCHAR)
 WHERE s.details IS NOT NULL
 
