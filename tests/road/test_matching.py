@@ -336,6 +336,26 @@ def test_what_was_notified_and_not_stated(bench: Bench) -> None:
     told(bench, story)
 
 
+def test_what_an_account_did_before_its_first_statement_is_in_the_opening_balance(bench: Bench) -> None:
+    async def story(books: Books, road: Road) -> None:
+        old, before, same = (DAY - timedelta(days=n) for n in (40, 1, 0))
+        met = Line("met", Decimal(5), day=before)
+        await books.notify([met])
+        moves = [Move("met", Decimal(5), day=before), Move("old", Decimal(60), day=old)]
+        moves += [Move("in transit", Decimal(70), day=before, end_to_end_id="T"), Move("new", Decimal(80), day=same)]
+        await books.move(moves)
+        await books.meet("met", "met")
+        line = Line("in transit", Decimal(70), end_to_end_id="T")
+        number = await books.state([line], lists_from=DAY)
+        assert await match(road.tx, [number], LATER) == {number: Counts(1, 0)}
+        assert await books.waiting() == {"new": "timing"}
+        await books.move([Move("backdated", Decimal(90), day=old)])
+        await match(road.tx, [await books.state([], DAY + timedelta(days=1))], LATER)
+        assert await books.waiting() == {"new": "timing", "backdated": "unknown"}
+
+    told(bench, story)
+
+
 def test_a_corrected_statement_keeps_what_it_still_lists(bench: Bench) -> None:
     async def story(books: Books, road: Road) -> None:
         kept, move = both("kept", "5", end_to_end_id="E")

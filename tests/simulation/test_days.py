@@ -40,8 +40,8 @@ _BOOKED = st.builds(
 
 def _notification(number: int, of: Booked) -> bytes:
     reference = f"REF-{number:06d}" if of.named else None
-    more = {"reference": reference, "booked": _DAYS[of.day]}
-    return note(f"N-{number}", of.amount.lstrip("-"), debit=of.amount.startswith("-"), **more)
+    debit, amount = of.amount.startswith("-"), of.amount.lstrip("-")
+    return note(f"N-{number}", amount, debit=debit, reference=reference, booked=_DAYS[of.day])
 
 
 async def _notify(road: Road, booked: list[Booked], when: int, day: int | None = None) -> None:

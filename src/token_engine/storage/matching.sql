@@ -3,6 +3,8 @@
 -- grouping and no join: an item is an entry's number, or a movement's with a minus.
 
 -- name: accounts
+-- `begins`: on an account's first run, the first day that its statements list. What the ledger moved before answers for
+-- what is in the opening balance.
 CREATE TEMP TABLE matching_accounts ON COMMIT DROP AS
 SELECT k.account_id, k.statement_id, k.cut_off, greatest(k.stated_until, (
         SELECT max(o.statement_date) FROM statements o
@@ -12,7 +14,11 @@ SELECT k.account_id, k.statement_id, k.cut_off, greatest(k.stated_until, (
     coalesce((SELECT max(e.id) FROM bank_entries e
         WHERE e.account_id = k.account_id AND e.origin <> 'camt.053'), 0) AS newest_entry,
     coalesce(p.passes, %(passes)s::varchar[]) AS passes, coalesce(p.window_days, %(window_days)s) AS window_days,
-    coalesce(p.counterparty_needed, %(counterparty_needed)s) AS counterparty_needed
+    coalesce(p.counterparty_needed, %(counterparty_needed)s) AS counterparty_needed,
+    CASE WHEN c.account_id IS NULL THEN (
+        SELECT s.lists_from FROM statements s WHERE s.account_id = k.account_id
+            AND (s.state IN ('ACCEPTED', 'RELEASED') OR s.id = ANY (%(statements)s::bigint[]))
+        ORDER BY s.statement_date, s.id LIMIT 1) END AS begins
 FROM (
     SELECT account_id, max(id) AS statement_id, max(statement_date) AS stated_until, max(cut_off) AS cut_off
     FROM statements WHERE id = ANY (%(statements)s::bigint[]) GROUP BY account_id) k
@@ -156,6 +162,12 @@ FROM matching_accounts a JOIN ledger_movements m ON m.account_id = a.account_id
 WHERE m.kind IN ('mint', 'burn', 'emergency_burn', 'payout_settlement', 'replenishment', 'adjustment')
     AND NOT EXISTS (SELECT FROM matching_reversed r WHERE r.movement_id = m.id)
     AND NOT EXISTS (SELECT FROM matches f WHERE f.movement_id = m.id)
+    AND CASE WHEN a.begins IS NULL THEN true
+        WHEN coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date) < a.begins - a.window_days THEN false
+        ELSE NOT EXISTS (
+            SELECT FROM entry_meetings t JOIN bank_entries e ON (e.account_id, e.amount, e.identity, e.occurrence)
+                = (t.account_id, t.amount, t.identity, t.occurrence)
+            WHERE t.movement_id = m.id AND coalesce(e.booking_date, e.value_date) < a.begins) END
 UNION ALL
 SELECT -m.id, NULL, m.id, m.account_id, NULL, NULL, i.amount,
     coalesce(m.value_date, (m.at AT TIME ZONE 'UTC')::date), lower(m.uetr), m.end_to_end_id,
