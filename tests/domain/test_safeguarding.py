@@ -227,11 +227,25 @@ def test_a_good_month_needs_no_attention() -> None:
     assert part.needs_attention
 
 
+def test_an_account_that_was_closed_is_no_part_of_the_close() -> None:
+    days = [FIRST + timedelta(days=n) for n in range(7)]
+    stays = [line(day, 1, closed=closed() if WEEKDAYS.business_day(day) else None) for day in days]
+    gone = [line(day, 2, closed=closed("7", "7")) for day in days[:2]]
+    figures = figures_of([*stays, *gone], MONTH, NOBODY, keep_lines=False)
+    [part] = figures.currencies
+    assert (part.closing.accounts, part.closing.requirement) == (1, Decimal(100))
+    assert [total.accounts for total in part.days] == [2, 2, 1, 1, 1]
+    assert [(account.closing.day, account.ended) for account in figures.accounts] == [
+        (days[4], False), (days[1], True),
+    ]  # fmt: skip
+
+
 def test_what_is_on_its_way_is_shown_and_never_counted() -> None:
     way = OnTheWay(Decimal(1), Decimal(2), Decimal(4))
     lines = [line(number=n, closed=closed()) for n in (1, 2)]
     close = AtTheClose({UUID(int=1): way, UUID(int=2): way}, {})
-    [part] = figures_of(lines, MONTH, close, keep_lines=False).currencies
+    today = Period(span=Span.DAY, first=FIRST, last=FIRST)
+    [part] = figures_of(lines, today, close, keep_lines=False).currencies
     assert part.on_the_way == OnTheWay(Decimal(2), Decimal(4), Decimal(8))
     assert all_of(part.closing.requirement, part.closing.resource) == (200, 200)
 

@@ -47,7 +47,7 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         elif isinstance(member, list):
             yield path[:-1], " ".join(map(str, member))
         else:
-            yield f"{prefix}{name}", "" if member is None else str(member)
+            yield f"{prefix}{name}", "" if member is None else member if isinstance(member, str) else json.dumps(member)
 
 
 def expected(dataset: Dataset) -> dict[str, list[dict[str, str]]]:

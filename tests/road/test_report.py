@@ -258,6 +258,17 @@ def test_what_is_on_its_way_at_the_cut_off(migrated: str) -> None:
     way = told(migrated, no_more, day(NEXT)).accounts[0].on_the_way
     assert all_of(way.held, way.sent, way.announced) == (0, 5, 7)
 
+    async def swept_late(road: Road) -> None:
+        [row] = await road.rows("SELECT id FROM emi_accounts")
+        await road.hold(row["id"], "LATE", "13")  # for a day from noon, and written off two days later
+        await road.row(
+            "UPDATE payouts SET state = 'EXPIRED', settled_by = 'engine', settled_at = %s, settled_reason = 'r'"
+            " WHERE end_to_end_id = 'LATE' RETURNING id", at(NEXT, 60),
+        )  # fmt: skip
+
+    assert all_of(told(migrated, swept_late, day()).accounts[0].on_the_way.held) == (16,)
+    assert all_of(told(migrated, no_more, day(NEXT)).accounts[0].on_the_way.held) == (0,)
+
 
 def test_money_on_its_way_and_the_firms_own_are_shown_and_not_counted(migrated: str) -> None:
     async def story(road: Road) -> None:

@@ -38,10 +38,12 @@ class AccountMonth(msgspec.Struct, frozen=True, kw_only=True):
 class AccountPart(msgspec.Struct, frozen=True, kw_only=True):
     """An account in a report: its last line of the period, and its month where the report is of one.
 
-    `confirmed_by` is the tier that confirmed its balance last, as far as the period tells: None if none did.
+    `confirmed_by` is the tier that confirmed its balance last, as far as the period tells: None if none did. `ended`:
+    the account was closed before the day that the report is as of, and is no part of the sums at its close.
     """
 
     closing: Line
+    ended: bool = False
     on_the_way: OnTheWay = OnTheWay()
     confirmed_by: str | None = None
     confirmed_at: datetime | None = None
@@ -121,6 +123,7 @@ class Fold:
         self._accounts: list[AccountPart] = []
         self._key: UUID | None = None
         self._last: Line | None = None
+        self._kept_to = period.first
         self._month = _Month()
 
     def take(self, line: Line) -> None:
@@ -128,6 +131,7 @@ class Fold:
         if line.account_id != self._key:
             self._end_account()
             self._key, self._last, self._month = line.account_id, None, _Month()
+        self._kept_to = line.day
         if self._keep_lines:
             self._lines.append(line)
         day = line.currency, line.day
@@ -164,7 +168,8 @@ class Fold:
         by_statement = closing.statement_state is not None and closing.resource is not None
         self._accounts.append(
             AccountPart(
-                closing=closing, on_the_way=self._close.on_the_way.get(self._key, OnTheWay()),
+                closing=closing, ended=self._kept_to < self._period.as_of,
+                on_the_way=self._close.on_the_way.get(self._key, OnTheWay()),
                 confirmed_by="tier3" if by_statement else "tier1" if notified else None,
                 confirmed_at=closing.done_at if by_statement else notified,
                 month=self._month.month() if self._period.span is Span.MONTH else None,
@@ -173,7 +178,7 @@ class Fold:
 
     def _currency(self, currency: str, parts: list[AccountPart]) -> CurrencyPart:
         closing = Tally(currency, self._period.as_of)
-        shown = [part.closing for part in parts if part.closing.standing is not Standing.NONE_DUE]
+        shown = [p.closing for p in parts if p.closing.standing is not Standing.NONE_DUE and not p.ended]
         for line in shown:
             closing.add(line)
         days = [self._tallies[key].total() for key in sorted(self._open_days) if key[0] == currency]

@@ -165,8 +165,10 @@ WITH scope AS (
     SELECT s.id, CASE WHEN p.sent_at <= s.cut_off THEN 0 ELSE p.amount END AS held,
         CASE WHEN p.sent_at <= s.cut_off THEN p.amount ELSE 0 END AS sent, 0 AS announced
     FROM payouts p JOIN scope s ON s.id = p.account_id AND p.requested_at <= s.cut_off
-    WHERE coalesce((SELECT m.at FROM entry_meetings m WHERE m.payout_id = p.id AND m.met = 'payout'), p.settled_at)
-        > s.cut_off OR p.settled_at IS NULL AND (p.sent_at IS NOT NULL OR p.expires_at > s.cut_off)
+    -- By the clock: one that was not sent in time held nothing from then on, whenever that was written down.
+    WHERE (p.sent_at <= s.cut_off OR p.expires_at > s.cut_off)
+        AND coalesce((SELECT m.at FROM entry_meetings m WHERE m.payout_id = p.id AND m.met = 'payout'), p.settled_at,
+            'infinity') > s.cut_off
     UNION ALL
     SELECT s.id, 0, 0, f.amount FROM fundings f JOIN scope s ON s.id = f.account_id AND f.announced_at <= s.cut_off
     WHERE f.expires_at > s.cut_off AND (f.settled_at IS NULL OR f.settled_at > s.cut_off)
