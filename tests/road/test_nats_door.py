@@ -18,6 +18,7 @@ from nats.js.errors import NotFoundError
 from api.bank import camt054, entry, section
 from engine import V1, Engine, notification, wait_for
 from road.bus import CONSUMER, EVENTS, NOTIFICATIONS, Bus, bus, nats_server, until
+from road.statement_writer import line, message, statement
 
 _numbers = itertools.count(1)
 
@@ -301,3 +302,32 @@ def test_subjects_that_another_stream_holds_are_consumed_there(
         assert engine.stop() == 0
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM bank_messages").fetchone() == (3,)
+
+
+@pytest.mark.parametrize("subject", ["iso20022.camt.053", "token_engine.statements", "token_engine.notifications"])
+def test_a_statement_closes_its_day_whatever_subject_it_came_on(engine: Engine, number: str, subject: str) -> None:
+    stated = statement(line("25", reference=f"S-{number}"), opening="1000000", closing="1000025", account=number)
+    raw = message(stated.replace("<IBAN>", "<Othr><Id>").replace("</IBAN>", "</Id></Othr>"), name=f"M-{number}")
+
+    async def work(sender: Bus) -> None:
+        await sender.send(raw, subject)
+
+    on_the_bus(engine, work)
+    wait_for(lambda: engine.balance(number) == "1000025.00")
+    [closed] = engine.get(f"{V1}/statements?account_id={number}")["statements"]
+    assert (closed["state"], closed["entries_unmatched"]) == ("ACCEPTED", 1)
+    newest = engine.get(f"{V1}/messages?limit=1")["messages"][0]
+    assert (newest["door"], newest["source"]) == ("NATS", subject)
+    with psycopg.connect(engine.database_url) as connection:
+        told = connection.execute("SELECT count(*) FROM audit_log WHERE action = 'day_closed'").fetchone()
+    assert told is not None
+    assert told[0] > 0
+
+
+def test_a_statement_that_cannot_be_read_is_kept_and_not_sent_again(engine: Engine, number: str) -> None:
+    async def work(sender: Bus) -> None:
+        await sender.send(b"<Document><BkToCstmrStmt><broken", "iso20022.camt.053")
+
+    before = len(engine.get(f"{V1}/messages?state=rejected")["messages"])
+    on_the_bus(engine, work)
+    wait_for(lambda: len(engine.get(f"{V1}/messages?state=rejected")["messages"]) == before + 1)

@@ -68,12 +68,8 @@ def test_whatever_the_sides_are(bench: Bench, world: Any) -> None:
     lines = [Line(f"e{n}", **said, details=parts) for n, (said, parts) in enumerate(said_lines)]
     moves = [Move(f"m{n}", **said) for n, said in enumerate(said_moves)]
     matches, waiting, counts = lived(bench, lines, moves)
-<<<<<<< HEAD
-    of: dict[str, Line | Move] = {line.name: line for line in lines} | {move.name: move for move in moves}
-=======
     of: dict[str, Line | Move] = {line.name: line for line in lines}
     of |= {move.name: move for move in moves}
->>>>>>> matching
 
     claimed = [name for _, entries, movements in matches for name in (*entries, *movements)]
     assert len(claimed) == len(set(claimed)), "a side is claimed once"
