@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -83,3 +86,23 @@ def test_a_bad_entry_is_named(engine: Engine, account: Callable[..., str]) -> No
     too_fine = stated(number, entries=[{"credit_debit_indicator": "CRDT", "amount": "1.001"}])
     del too_fine["currency"]
     assert post(engine, too_fine).json()["error"]["field"] == "entries"
+
+
+def test_closing_a_day_from_the_command_line(engine: Engine, account: Callable[..., str], tmp_path: Path) -> None:
+    number, other = account(ledger_balance="5100000", bank_balance="5000000"), account()
+    day = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+    file = tmp_path / "statement.json"
+    file.write_text(json.dumps(stated(number, closing_balance="5100000.00", statement_date=day)))
+    done = engine.cli("close-day", str(file), "--date", day, "--json")
+    rows = {row["account_number"]: row for row in map(json.loads, done.stdout.decode().splitlines())}
+    assert done.returncode == 0, done.stderr
+    assert (rows[number]["standing"], rows[number]["difference"]) == ("reconciled", "0.00")
+    assert rows[other]["standing"] == "no_statement"
+    file.write_text(json.dumps(stated(other, statement_date=day)))
+    done = engine.cli("close-day", str(file), "--date", day)
+    assert done.returncode == 1
+    assert "1 quarantined, 1 reconciled" in done.stdout.decode().splitlines()[-1]
+    file.write_text("no statement")
+    done = engine.cli("close-day", str(file), "--date", day, "--json")
+    assert done.returncode == 1
+    assert "not_a_bank_message" in done.stdout.decode()

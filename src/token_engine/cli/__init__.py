@@ -9,6 +9,7 @@ from token_engine.cli import (
     archive,
     breaker,
     calendar,
+    close_day,
     discrepancies,
     fundings,
     ingest,
@@ -35,6 +36,7 @@ app.command("run")(run.run)
 app.command("read")(read.read)
 app.command("ingest")(ingest.ingest)
 app.command("replay")(ingest.replay)
+app.command("close-day")(close_day.close_day)
 app.command("messages")(messages.messages)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(discrepancies.app, name="discrepancies")

@@ -41,7 +41,7 @@ def ingest(
     async def work(database: Database) -> bool:
         fine = True
         for file in files:
-            found = _deliveries(file)
+            found = deliveries_of(file)
             fine &= found is not None and await record(database, found, as_json)
         return fine
 
@@ -93,7 +93,7 @@ def _source(file: str) -> str:
     return Path(file).name.encode("utf-8", "replace").decode() if file != "-" else "stdin"
 
 
-def _deliveries(file: str) -> list[Delivery] | None:
+def deliveries_of(file: str) -> list[Delivery] | None:
     """What a file holds; one too large to hold is a statement that is read as it lies there, or is not taken."""
     try:
         if file == "-":
@@ -112,8 +112,8 @@ def _deliveries(file: str) -> list[Delivery] | None:
     return deliveries(raw, Door.CLI, _source(file), now())
 
 
-async def record(database: Database, found: Sequence[Delivery], as_json: bool) -> bool:
-    """Record deliveries, showing the receipt of each; whether none was rejected."""
+async def record(database: Database, found: Sequence[Delivery], as_json: bool = False, *, quiet: bool = False) -> bool:
+    """Record deliveries, showing the receipt of each, or only of those that are rejected; whether none was."""
     fine = True
     notified = [d for d in found if not is_statement(d)]
     connection = await database.connect_for_the_road()
@@ -121,18 +121,20 @@ async def record(database: Database, found: Sequence[Delivery], as_json: bool) -
         for batch in _batches(notified):
             async with pipelined_transaction(connection) as tx:
                 receipts = await notification.record(tx, batch, now())
-            fine &= _shown(batch, receipts, as_json)
+            fine &= _shown(batch, receipts, as_json, quiet)
     finally:
         await connection.close()
     for batch in _batches([d for d in found if is_statement(d)]):
         async with database.transaction() as tx:
             receipts = await end_of_day.record(tx, batch, now())
-        fine &= _shown(batch, receipts, as_json)
+        fine &= _shown(batch, receipts, as_json, quiet)
     return fine
 
 
-def _shown(batch: Sequence[Delivery], receipts: Sequence[Receipt], as_json: bool) -> bool:
-    show([_row(d, r) for d, r in zip(batch, receipts, strict=True)], _COLUMNS, as_json=as_json)
+def _shown(batch: Sequence[Delivery], receipts: Sequence[Receipt], as_json: bool, quiet: bool) -> bool:
+    told = [(d, r) for d, r in zip(batch, receipts, strict=True) if isinstance(r, Rejected) or not quiet]
+    if told:
+        show([_row(d, r) for d, r in told], _COLUMNS, as_json=as_json)
     return not any(isinstance(r, Rejected) for r in receipts)
 
 

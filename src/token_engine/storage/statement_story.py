@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -66,3 +66,9 @@ async def approve(tx: Transaction, number: int, of: ReleaseTold, actor: str, rea
         "request_id": of.id, "requested_by": of.actor,
     }  # fmt: skip
     await tx.execute(_sql.approve, parameters)
+
+
+async def day(tx: Transaction, day: date, *, after: tuple[str, str] | None, limit: int) -> list[dict[str, Any]]:
+    """Open accounts in order of number and currency, each with how its day stands."""
+    number, currency = after or (None, None)
+    return await _rows(tx, _sql.day, {"day": day, "after": number, "after_currency": currency, "limit": limit})

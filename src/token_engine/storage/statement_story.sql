@@ -29,3 +29,16 @@ VALUES (%(statement_id)s, 'REQUESTED', %(actor)s, %(reason)s, %(at)s, %(expires_
 -- name: approve
 INSERT INTO statement_releases (statement_id, act, actor, reason, at, expires_at, request_id, requested_by)
 VALUES (%(statement_id)s, 'APPROVED', %(actor)s, %(reason)s, %(at)s, %(expires_at)s, %(request_id)s, %(requested_by)s)
+
+-- name: day
+-- Every open account and how a day of it stands: by the statement that stands for it, or the last one that did not.
+SELECT a.account_number, a.currency, s.id AS statement, s.state, s.ledger_balance, s.closing_balance,
+    s.threshold_level, s.entries_matched, s.entries_unmatched, c.account_id IS NOT NULL AS awaited
+FROM emi_accounts a
+LEFT JOIN LATERAL (
+    SELECT * FROM statements s WHERE s.account_id = a.id AND s.statement_date = %(day)s AND s.state <> 'REPLACED'
+    ORDER BY s.state IN ('ACCEPTED', 'RELEASED') DESC, s.id DESC LIMIT 1) s ON true
+LEFT JOIN statement_calendars c ON c.account_id = a.id
+WHERE a.closed_at IS NULL AND (s.id IS NOT NULL OR a.created_at < %(day)s::date + 2)
+    AND (%(after)s::text IS NULL OR (a.account_number, a.currency) > (%(after)s::text, %(after_currency)s::text))
+ORDER BY a.account_number, a.currency LIMIT %(limit)s
