@@ -226,6 +226,15 @@ TOUR: list[tuple[list[Answer], tuple[str, ...], Callable[[Reader, str], None] | 
     ),
     (
         [
+            Answer(201, {"reconciled": True, "difference": "0.00", "entries_recorded": 0, "entries_matched": 4,
+                         "entries_unmatched": 0, "state": "ACCEPTED"}),
+            Answer(200, {"matches.0.pass": "met"}),
+        ],
+        ('`"reconciled": true`, nothing recorded twice, four lines matched',),
+        None,
+    ),
+    (
+        [
             Answer(200, {"cut_off": "17:00", "set_by": "ann"}), Answer(200, {"missing": []}),
             Answer(200, {"statements": []}),
         ],
