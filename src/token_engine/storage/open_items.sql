@@ -1,5 +1,6 @@
 -- name: listing
--- Oldest first. `awaiting_statement` is left out: no statement has reached its day.
+-- Oldest first, each with up to ten that it may belong to. `awaiting_statement` is left out: no statement has reached
+-- its day.
 SELECT i.id, i.account_id, a.account_number, a.currency, i.kind, i.entry_id, i.movement_id, i.amount, i.dated, i.reason,
     i.other_entry_id, i.other_movement_id, i.statement_id, i.line, i.for_people, i.opened_at,
     %(today)s::date - i.dated AS age_days, coalesce(l.counterparty, m.counterparty) AS counterparty,
@@ -8,12 +9,13 @@ SELECT i.id, i.account_id, a.account_number, a.currency, i.kind, i.entry_id, i.m
     l.transaction_code, l.remittance, m.kind AS movement_kind, (
         SELECT json_agg(json_build_object('pass', s.pass, 'entry_id', s.entry_id, 'movement_id', s.movement_id))
         FROM (
-            SELECT DISTINCT o.pass, o.entry_id, o.movement_id
+            SELECT o.pass, o.entry_id, o.movement_id
             FROM match_suggestions g JOIN match_suggestions o ON o.account_id = g.account_id
                 AND o.suggestion_id = g.suggestion_id AND (o.entry_id IS NULL) <> (g.entry_id IS NULL)
-            JOIN open_items w ON w.closed_at IS NULL AND (w.entry_id = o.entry_id OR w.movement_id = o.movement_id)
-            WHERE g.entry_id = i.entry_id OR g.movement_id = i.movement_id
-            ORDER BY 1, 2, 3 LIMIT 10) s) AS candidates
+            WHERE (g.entry_id = i.entry_id OR g.movement_id = i.movement_id) AND (
+                EXISTS (SELECT FROM open_items w WHERE w.entry_id = o.entry_id AND w.closed_at IS NULL)
+                OR EXISTS (SELECT FROM open_items w WHERE w.movement_id = o.movement_id AND w.closed_at IS NULL))
+            LIMIT 10) s) AS candidates
 FROM open_items i JOIN emi_accounts a ON a.id = i.account_id
 LEFT JOIN bank_entries e ON e.id = i.entry_id
 LEFT JOIN statement_lines l ON l.statement_id = i.statement_id AND l.line = i.line
