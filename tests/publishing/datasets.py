@@ -58,7 +58,8 @@ def dataset_of(
 
 
 def cover_of(dataset: Dataset, **more: Any) -> Cover:
-    return Cover(sha256=digest(dataset), generated_at=NOW, **{"firm": "Token Issuer LLC"} | more)
+    said: dict[str, Any] = {"firm": "Token Issuer LLC", "generated_at": NOW}
+    return Cover(sha256=digest(dataset), **said | more)
 
 
 def good_day() -> Dataset:

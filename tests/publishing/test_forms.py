@@ -164,7 +164,10 @@ def test_pages_say_what_they_are_of_whom_and_which_they_are(dataset: Dataset) ->
         cover.sha256,
     ):  # fmt: skip
         assert words in first
+    assert f"Told until: {dataset.until:%Y-%m-%d %H:%M}Z" in first
     assert "Token Issuer" not in pages(dataset, firm=None)[0]
+    # What an archive keeps does not claim an hour at which it was made.
+    assert "Generated at" not in pages(dataset, generated_at=None)[0]
 
 
 def test_pages_have_the_figures_to_the_last_digit(dataset: Dataset) -> None:

@@ -36,7 +36,8 @@ def front(dataset: Dataset, cover: Cover) -> list[Flowable]:
     days = "" if period.span is Span.DAY else f" ({period.first} to {period.last}{'' if period.whole else ', so far'})"
     said = [
         ("Scope", scope_of(dataset)), (span, f"{period.name}{days}"),
-        ("As of", f"close of {dataset.as_of}, at each bank's cut-off"), ("Report", dataset.id),
+        ("As of", f"close of {dataset.as_of}, at each bank's cut-off"),
+        ("Told until", f"{moment(dataset.until)} (D+1 of the last day)"), ("Report", dataset.id),
         *([("Generated at", moment(cover.generated_at))] if cover.generated_at else []),
         ("Dataset SHA-256", cover.sha256),
     ]  # fmt: skip

@@ -28,7 +28,7 @@ async def reports_of_day(
         dataset = await report.dataset(tx, asked, now)
         sha256 = digest(dataset)
         signatures = await report.signatures(tx, dataset.id, sha256)
-        cover = Cover(sha256=sha256, generated_at=dataset.until, firm=firm, signatures=signatures)
+        cover = Cover(sha256=sha256, firm=firm, signatures=signatures)
         documents = [await printed_report(dataset, cover, form) for form in Form]
         files += [(document.name, document.content) for document in documents]
     return files
