@@ -10,19 +10,26 @@ from token_engine.storage.queries import load
 
 _sql = load("parts")
 _READ: Final = 4 * 1024 * 1024
+_PART: Final = 1024 * 1024
 _LEVEL: Final = 1
 """XML of a bank shrinks to a tenth at the fastest level; more would cost more time than it saves space."""
 
 
-async def keep(tx: Transaction, message_id: int, source: BinaryIO) -> None:
-    """Keep the whole of `source` under a message that is there already."""
-    squeeze = zlib.compressobj(_LEVEL)
-    number = 0
+def squeeze(source: BinaryIO, into: BinaryIO) -> None:
+    """Write all of `source` compressed. Takes a core for itself, and no lock that others want."""
+    squeezing = zlib.compressobj(_LEVEL)
     while data := source.read(_READ):
-        if deflated := squeeze.compress(data):
-            await tx.execute(_sql.keep, (message_id, number, deflated))
-            number += 1
-    await tx.execute(_sql.keep, (message_id, number, squeeze.flush()))
+        into.write(squeezing.compress(data))
+    into.write(squeezing.flush())
+    into.seek(0)
+
+
+async def keep(tx: Transaction, message_id: int, squeezed: BinaryIO) -> None:
+    """Keep what `squeeze` wrote under a message that is there already."""
+    number = 0
+    while deflated := squeezed.read(_PART):
+        await tx.execute(_sql.keep, (message_id, number, deflated))
+        number += 1
 
 
 async def read(tx: Transaction, message_id: int, into: BinaryIO) -> None:

@@ -127,6 +127,9 @@ VALUES (%(id)s, %(account_id)s, %(day)s, %(ledger)s, %(bank)s, %(difference)s, %
 ON CONFLICT (account_id, snapshot_date) DO NOTHING
 RETURNING id
 
+-- name: snapshot_of
+SELECT id FROM emi_account_snapshots WHERE account_id = %(account_id)s AND snapshot_date = %(day)s
+
 -- name: revise
 INSERT INTO snapshot_revisions (id, snapshot_id, revision, statement_id, ledger_balance, bank_reported_balance,
     difference, reconciled, statement_reference, reason, actor, at)

@@ -9,10 +9,14 @@ A message is taken in whole or not at all. A statement that fails a check is kep
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from io import BytesIO
 from itertools import count
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -132,7 +136,8 @@ class _Taking:
                 await self._void(message.delivery, message.kept_as, message.statements, refused.refusal)
         await self._keep(messages)
         days = [day for message in messages for day in message.days]
-        await close_days(self._tx, days, self._changes, self._now)
+        async with self._large_kept(messages):  # compressed beside the database's work, which is on another core
+            await close_days(self._tx, days, self._changes, self._now)
         for day in days:
             if day.brought:
                 await statements.join_pages(self._tx, day.brought, day.account.id, day.pages_of, day.number)
@@ -150,13 +155,23 @@ class _Taking:
         ]
         await recording.record(self._tx, rows, [], [])
         for m in messages:
-            if m.delivery.file is not None:
-                with m.delivery.file.open("rb") as source:
-                    await parts.keep(self._tx, m.kept_as, source)
             for place, found in enumerate(m.found):
                 if isinstance(found, WaitingPages):
                     name = name_of(m.statements[place])
                     await statements.keep_page(self._tx, m.kept_as, place, found.account_id, name)
+
+    @asynccontextmanager
+    async def _large_kept(self, messages: Iterable[_Message]) -> AsyncIterator[None]:
+        """Keep messages that are too large for one value in parts."""
+        files = [(m.kept_as, m.delivery.file) for m in messages if m.delivery.file is not None]
+        with tempfile.TemporaryDirectory() as home:
+            async with asyncio.TaskGroup() as group:
+                for kept_as, file in files:
+                    group.create_task(asyncio.to_thread(_squeeze, file, Path(home) / str(kept_as)))
+                yield
+            for kept_as, _ in files:
+                with (Path(home) / str(kept_as)).open("rb") as squeezed:
+                    await parts.keep(self._tx, kept_as, squeezed)
 
     async def _void(self, delivery: Delivery, kept_as: int, stated: Sequence[Stated], refusal: Refusal) -> None:
         await staging.void(self._tx, [s.number for s in stated])
@@ -187,6 +202,11 @@ async def again(tx: Transaction, known: KnownMessage) -> AlreadyRecorded:
     numbers = list(dict.fromkeys([*answer.statements, *joined.values()]))
     days = tuple(_decode_day(told) for told in await statements.answers(tx, numbers))
     return AlreadyRecorded(known.id, answer.message_id, (), days, () if joined else answer.waiting)
+
+
+def _squeeze(file: Path, into: Path) -> None:
+    with file.open("rb") as source, into.open("wb") as squeezed:
+        parts.squeeze(source, squeezed)
 
 
 def _opened(delivery: Delivery) -> BinaryIO:
