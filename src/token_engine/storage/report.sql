@@ -24,7 +24,8 @@ SELECT account_number, currency FROM emi_accounts WHERE id = %(id)s
 SELECT EXISTS (SELECT 1 FROM emi_accounts WHERE currency = %(currency)s)
 
 -- name: account_days
--- A row for each account and day, whether or not the day has a snapshot. Ordered by account, then day.
+-- A row for each account and day, whether or not the day has a snapshot. Ordered by account, the same in every locale, then
+-- day.
 WITH period AS MATERIALIZED (
     SELECT calendar, day, due, cut_off, due_by FROM unnest(%(of)s::int[], %(days)s::date[], %(due)s::boolean[],
         %(cut_offs)s::timestamptz[], %(due_by)s::timestamptz[]) AS u (calendar, day, due, cut_off, due_by)
@@ -143,7 +144,7 @@ SELECT g.account_id, g.account_number, g.currency, g.bank_name, g.role, g.day, g
 FROM grid g LEFT JOIN books b ON b.account_id = g.account_id AND b.day = g.day
 LEFT JOIN uncredited u ON u.account_id = g.account_id AND u.day = g.day
 LEFT JOIN open_movements o ON o.account_id = g.account_id AND o.day = g.day
-ORDER BY g.account_number, g.currency, g.day
+ORDER BY g.account_number COLLATE "C", g.currency COLLATE "C", g.day
 
 -- name: with_calendar
 SELECT c.account_id FROM statement_calendars c JOIN emi_accounts a ON a.id = c.account_id
