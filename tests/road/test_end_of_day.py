@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import psycopg
+import pytest
+
 from road.bench import NOW, Bench, Road, came
 from road.bench import note as json_note
 from road.statement_writer import line, message, statement
@@ -342,3 +345,48 @@ def test_pages_that_do_not_add_up_are_quarantined_and_released_as_one(bench: Ben
         assert len(await road.rows("SELECT 1 FROM bank_entries")) == 2
 
     bench.void(story)
+
+
+def test_a_correction_that_does_not_hold_leaves_the_day_as_it_was_closed(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        closed = await close_one(road, message(statement(opening="1000000", closing="1000000")))
+        assert closed.reconciled
+        wrong = statement(line("10", reference="R1"), opening="1000000", closing="1000011", name="STMT-OTHER")
+        held = await close_one(road, message(wrong, name="M-2"))
+        assert (held.state, held.snapshot_id) == ("QUARANTINED", closed.snapshot_id)
+        assert await road.rows("SELECT 1 FROM snapshot_revisions") == []
+        assert [row["state"] for row in await road.rows("SELECT state FROM statements ORDER BY id")] == [
+            "ACCEPTED", "QUARANTINED",
+        ]  # fmt: skip
+        assert await road.position(account) == 1_000_000
+        # Its bank sends a right one: what was raised of the wrong one is over.
+        right = statement(line("10", reference="R1"), opening="1000000", closing="1000010", name="STMT-THIRD")
+        await close_one(road, message(right, name="M-3"))
+        query = "SELECT status FROM reconciliation_discrepancies WHERE discrepancy_type = 'STATEMENT_QUARANTINED'"
+        assert (await road.row(query))["status"] == "RESOLVED"
+        assert (await road.row("SELECT revision FROM snapshot_revisions"))["revision"] == 1
+
+    bench.void(story)
+
+
+def test_a_snapshot_is_not_changed_by_the_applications_own_role(migrated: str) -> None:
+    """The embedded server's application role owns the tables: it is the triggers that hold."""
+    with psycopg.connect(migrated, autocommit=True) as connection:
+        role = connection.execute("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        assert role is not None
+        assert role[1] is False, role
+        connection.execute(
+            "INSERT INTO banks (id, name) VALUES (gen_random_uuid(), 'b');"
+            "INSERT INTO emi_accounts (id, bank_id, account_number, currency)"
+            " SELECT gen_random_uuid(), id, 'n', 'AED' FROM banks;"
+            "INSERT INTO emi_account_snapshots (id, account_id, snapshot_date, ledger_balance, bank_reported_balance)"
+            " SELECT gen_random_uuid(), id, '2025-11-18', 1, 1 FROM emi_accounts"
+        )
+        for change in (
+            "UPDATE emi_account_snapshots SET reconciled = true", "DELETE FROM emi_account_snapshots",
+            "TRUNCATE emi_account_snapshots CASCADE", "UPDATE snapshot_revisions SET reconciled = true",
+            "DELETE FROM snapshot_revisions", "TRUNCATE snapshot_revisions",
+        ):  # fmt: skip
+            with pytest.raises(psycopg.errors.RestrictViolation):
+                connection.execute(change.encode())

@@ -271,8 +271,12 @@ async def _snapshot(
     difference = EXACT.subtract(bank, ledger)
     reconciled = day.state is not StatementState.QUARANTINED and level is Level.OK
     row = SnapshotRow(account.id, day.date, ledger, bank, difference, reconciled, day.reference[:100])
-    reason = f"statement {day.number} replaces {day.corrects}" if day.corrects else f"statement {day.number}"
-    key = await statements.close(tx, row, day.number, day.reason or reason, day.actor, now)
+    if day.state is StatementState.QUARANTINED:
+        key = await statements.close_held(tx, row)
+    else:
+        replaces = f" replaces {day.corrects}" if day.corrects else ""
+        reason = day.reason or f"statement {day.number}{replaces}"
+        key = await statements.close(tx, row, day.number, reason, day.actor, now)
     day.closed = ClosedDay(
         snapshot_id=key, account_id=account.id, account_number=account.number, currency=account.currency,
         statement=day.number, statement_date=day.date, state=day.state,
