@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from typing import Final
 import psycopg
 
 from benchmarks.figure import Figure
+from benchmarks.reading import CAMT_ENTRY as ENTRY
+from benchmarks.reading import peak_mb
 from benchmarks.servers import OUT, Arena, Servers, run_module
 from benchmarks.workload import LEDGER, account_id, account_number
 from token_engine.domain.receipt import Recorded
@@ -30,7 +31,7 @@ from token_engine.tiers.intake import large_statement
 
 ENTRIES: Final = 100_000
 LARGEST: Final = 1_000_000
-"""With --full: a file of a gigabyte."""
+"""With --full: a file of two gigabytes."""
 PEER_ENTRIES: Final = 50_000
 """What the peer holds whole in memory while it reads."""
 PEER: Final = "camt053==0.0.23"
@@ -45,15 +46,6 @@ _BALANCE: Final = (
     '<Bal><Tp><CdOrPrtry><Cd>{}</Cd></CdOrPrtry></Tp><Amt Ccy="AED">{}</Amt><CdtDbtInd>CRDT</CdtDbtInd>'
     "<Dt><Dt>2025-11-18</Dt></Dt></Bal>"
 )
-_ENTRY: Final = """<Ntry><NtryRef>{n}</NtryRef><Amt Ccy="AED">{amount}</Amt><CdtDbtInd>CRDT</CdtDbtInd>
-<Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>2025-11-18</Dt></BookgDt><ValDt><Dt>2025-11-18</Dt></ValDt>
-<AcctSvcrRef>BANK-{n:010d}</AcctSvcrRef>
-<BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>RCDT</Cd><SubFmlyCd>ESCT</SubFmlyCd></Fmly></Domn></BkTxCd>
-<NtryDtls><TxDtls><Refs><EndToEndId>E2E-{n:010d}</EndToEndId></Refs><Amt Ccy="AED">{amount}</Amt>
-<CdtDbtInd>CRDT</CdtDbtInd><RltdPties><Dbtr><Pty><Nm>ACME TRADING LLC {n}</Nm></Pty></Dbtr>
-<DbtrAcct><Id><IBAN>AE070331234567890123456</IBAN></Id></DbtrAcct></RltdPties>
-<RmtInf><Ustrd>Invoice {n} of November</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>
-"""
 _FOOT: Final = "</Stmt></BkToCstmrStmt></Document>\n"
 _MOVEMENTS: Final = """
 INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, to_holder, reason, actor, idempotency_key, at,
@@ -98,7 +90,7 @@ def _write(file: Path, entries: int) -> None:
     with file.open("w") as out:
         out.write(_HEAD.format(number=account_number(0), opening=opening, closing=closing))
         for n in range(entries):
-            out.write(_ENTRY.format(n=n, amount=1 + n % 1000))
+            out.write(ENTRY.format(n).replace(">100.00<", f">{1 + n % 1000}.00<"))
         out.write(_FOOT)
 
 
@@ -109,10 +101,15 @@ def _peer(file: Path) -> dict[str, float] | None:
     try:
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, capture_output=True)
-            subprocess.run([python, "-m", "pip", "install", "-q", PEER], check=True, capture_output=True, timeout=300)
+            # Without what it needs to serve and to be called; what it needs to read.
+            for words in (["--no-deps", PEER], ["lxml", "defusedxml", "pydantic", "xmlschema", "jsonschema", "jinja2"]):
+                install = [str(python), "-m", "pip", "install", "-q", *words]
+                subprocess.run(install, check=True, capture_output=True, timeout=300)
         _write(file, PEER_ENTRIES)
         script = Path(__file__).with_name("peer.py")
-        done = subprocess.run([python, str(script), str(file)], check=True, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [python, "-P", str(script), str(file)], check=True, capture_output=True, text=True, timeout=300
+        )
     except (subprocess.SubprocessError, OSError):
         return None
     told: dict[str, float] = json.loads(done.stdout)
@@ -133,7 +130,7 @@ async def _close(file: Path, url: str) -> dict[str, object]:
     [day] = receipt.days
     assert day.reconciled, day
     assert day.entries_unmatched == 0, day
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     return {"rate": day.entries_matched / seconds, "peak": peak, "phases": {"all of it": seconds}}
 
 
