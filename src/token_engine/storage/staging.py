@@ -117,7 +117,7 @@ def _details(entry: Entry) -> str:
 
 async def create(tx: Transaction) -> None:
     """Make the tables, empty; they go with the transaction."""
-    for statement in (_sql.create, _sql.create_paired, _sql.create_closing, _sql.clear):
+    for statement in (_sql.settings, _sql.create, _sql.create_paired, _sql.create_closing, _sql.clear):
         await tx.execute(statement)
 
 

@@ -54,6 +54,9 @@ INSERT INTO closing
 SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::uuid[], %s::bigint[], %s::varchar[], %s::boolean[], %s::boolean[],
     %s::date[])
 
+-- name: settings
+SET LOCAL work_mem = '256MB'
+
 -- name: clear
 TRUNCATE stated, paired, closing
 

@@ -57,7 +57,9 @@ WHERE id = %(id)s AND state = 'QUARANTINED'
 -- name: judge
 UPDATE statements SET ledger_balance = %(ledger_balance)s, threshold_level = %(threshold_level)s,
     entries_matched = %(entries_matched)s, entries_unmatched = %(entries_unmatched)s, answer = %(answer)s,
-    last_movement = (SELECT max(m.id) FROM ledger_movements m WHERE m.account_id = statements.account_id)
+    last_movement = (SELECT max(m.id) FROM ledger_movements m WHERE m.account_id = statements.account_id),
+    last_entry = coalesce((SELECT max(e.id) FROM bank_entries e
+        WHERE e.account_id = statements.account_id AND e.origin <> 'camt.053'), 0)
 WHERE id = %(id)s
 
 -- name: position
@@ -92,32 +94,42 @@ SELECT (SELECT closing_balance FROM last) + coalesce((
 -- name: ledger_as_of
 -- What was outstanding when the day ended. A movement that answers for an entry of the bank counts on that entry's day,
 -- whenever it was posted: contained in a statement that stands for the day or an earlier one, or booked by then.
--- Any other counts when it was posted by the cut-off, and what was outstanding when the ledger began always. Only the movements of the last week can fall to either side.
--- What the statement itself contains needs no look at each entry: nearly everything, in most.
+-- Any other counts when it was posted by the cut-off, and what was outstanding when the ledger began always. So what does
+-- not count is looked for: what was posted later and answers for nothing of the day, and what answers for an entry of a
+-- later day. Only what came in the last week can: no entry is booked further ahead.
+WITH since AS (
+    SELECT s.last_movement, s.last_entry FROM statements s
+    WHERE s.account_id = %(account_id)s AND s.at <= %(cut_off)s - interval '7 days' AND s.last_movement IS NOT NULL
+    ORDER BY s.statement_date DESC LIMIT 1
+), later_entries AS (
+    SELECT e.* FROM bank_entries e
+    WHERE e.account_id = %(account_id)s AND e.origin <> 'camt.053'
+        AND e.id > coalesce((SELECT last_entry FROM since), 0) AND coalesce(e.booking_date, e.value_date) > %(day)s
+        AND NOT EXISTS (SELECT FROM statement_lines l JOIN statements s ON s.id = l.statement_id
+            WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED') AND l.in_closing)
+    UNION
+    SELECT e.* FROM statements s JOIN statement_lines l ON l.statement_id = s.id JOIN bank_entries e ON e.id = l.entry_id
+    WHERE s.account_id = %(account_id)s AND s.statement_date > %(day)s AND s.state IN ('ACCEPTED', 'RELEASED')
+        AND l.in_closing
+), of_later AS (
+    SELECT t.movement_id FROM later_entries e JOIN entry_meetings t
+        ON (t.account_id, t.amount, t.identity, t.occurrence) = (e.account_id, e.amount, e.identity, e.occurrence)
+    UNION
+    SELECT o.movement_id FROM later_entries e JOIN matches g ON g.entry_id = e.id JOIN matches o ON o.match_id = g.match_id
+), posted_later AS (
+    SELECT m.id FROM ledger_movements m
+    WHERE m.account_id = %(account_id)s AND m.id > coalesce((SELECT last_movement FROM since), 0) AND m.at > %(cut_off)s
+        AND NOT EXISTS (SELECT FROM matches g WHERE g.movement_id = m.id)
+        AND NOT EXISTS (SELECT FROM entry_meetings t JOIN bank_entries e
+            ON (e.account_id, e.amount, e.identity, e.occurrence) = (t.account_id, t.amount, t.identity, t.occurrence)
+            WHERE t.movement_id = m.id AND (coalesce(e.booking_date, e.value_date) <= %(day)s OR EXISTS (
+                SELECT FROM statement_lines l JOIN statements s ON s.id = l.statement_id
+                WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED') AND l.in_closing)))
+)
 SELECT a.ledger_balance - coalesce((
     SELECT sum(CASE WHEN m.leaves = 'issued' THEN m.amount WHEN m.enters = 'issued' THEN -m.amount ELSE 0 END)
-    FROM ledger_movements m
-    LEFT JOIN matches g ON g.movement_id = m.id
-    LEFT JOIN entry_meetings t ON t.movement_id = m.id
-    LEFT JOIN (SELECT l.entry_id FROM statement_lines l WHERE l.statement_id = %(statement)s AND l.in_closing) own
-        ON own.entry_id = g.entry_id
-    WHERE m.account_id = a.id AND m.kind <> 'opening' AND own.entry_id IS NULL AND m.id > coalesce((
-        SELECT s.last_movement FROM statements s
-        WHERE s.account_id = a.id AND s.at <= %(cut_off)s - interval '7 days' AND s.last_movement IS NOT NULL
-        ORDER BY s.statement_date DESC LIMIT 1), 0)
-    AND NOT CASE WHEN g.match_id IS NULL AND t.movement_id IS NULL THEN m.at <= %(cut_off)s ELSE coalesce((
-        SELECT coalesce((
-            SELECT min(s.statement_date) FROM statement_lines l JOIN statements s ON s.id = l.statement_id
-            WHERE l.entry_id = e.id AND s.state IN ('ACCEPTED', 'RELEASED') AND l.in_closing
-        ), e.booking_date, e.value_date) <= %(day)s
-        FROM bank_entries e WHERE e.id = coalesce(g.entry_id, (
-            SELECT o.entry_id FROM matches o WHERE o.match_id = g.match_id AND o.entry_id IS NOT NULL
-            ORDER BY o.match_id, o.entry_id LIMIT 1
-        ), (
-            SELECT b.id FROM bank_entries b WHERE (b.account_id, b.amount, b.identity, b.occurrence)
-                = (t.account_id, t.amount, t.identity, t.occurrence)))
-    ), m.at <= %(cut_off)s) END
-), 0)
+    FROM (SELECT id FROM posted_later UNION SELECT movement_id FROM of_later) k JOIN ledger_movements m ON m.id = k.id
+    WHERE m.kind <> 'opening'), 0)
 FROM emi_accounts a WHERE a.id = %(account_id)s
 
 -- name: snapshot

@@ -44,7 +44,8 @@ CREATE TABLE statements (
     threshold_level VARCHAR(12),
     entries_matched INTEGER,
     entries_unmatched INTEGER,
-    last_movement BIGINT,                -- ledger movements up to here had been looked at
+    last_movement BIGINT,                -- the last of the account's ledger movements then, and of notified entries
+    last_entry BIGINT,
     answer JSON,                         -- what the door said of it
     at TIMESTAMPTZ NOT NULL,
 
