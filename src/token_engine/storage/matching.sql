@@ -205,7 +205,8 @@ INSERT INTO matching_found
 SELECT match_id, account_id, unnest(ARRAY[credit, debit]), NULL, 'met', statement_id FROM pairs
 
 -- name: one_to_one
--- A key and amount that each side has once. A stronger key that both have must not tell them apart.
+-- A key and amount that each side has once. A stronger key that both have must not tell them apart. Banks give every line
+-- a reference and ledgers know few of them: the others are left out before they are grouped.
 WITH paired AS (
     SELECT o.account_id, max(o.entry_id) AS entry_id, max(o.movement_id) AS movement_id,
         max(o.statement_id) AS statement_id
@@ -214,6 +215,8 @@ WITH paired AS (
             WHEN 'bank_reference' THEN bank_reference WHEN 'instruction_id' THEN instruction_id
             WHEN 'transaction_id' THEN transaction_id ELSE creditor_reference END IS NOT NULL
         AND account_id IN (SELECT a.account_id FROM matching_accounts a WHERE %(pass)s = ANY (a.passes))
+        AND (%(key)s <> 'bank_reference' OR o.movement_id IS NOT NULL OR o.bank_reference IN (
+            SELECT l.bank_reference FROM matching_open l WHERE l.movement_id IS NOT NULL AND l.bank_reference IS NOT NULL))
         AND NOT EXISTS (
             SELECT FROM (SELECT entry_id AS item FROM matching_found UNION ALL SELECT -movement_id FROM matching_found) f
             WHERE f.item = o.item)
@@ -227,7 +230,8 @@ WITH paired AS (
             OR (min(o.bank_reference) = max(o.bank_reference)) IS NOT FALSE)
 )
 INSERT INTO matching_found
-SELECT nextval('match_numbers'), account_id, entry_id, movement_id, %(pass)s, statement_id FROM paired
+SELECT nextval('match_numbers'), account_id, entry_id, movement_id, %(pass)s, statement_id
+FROM (SELECT * FROM paired ORDER BY entry_id) p
 
 -- name: rest
 -- What nothing was found for yet. Written anew: taking most of a large table out of it row by row costs more.
@@ -313,7 +317,7 @@ WITH left_over AS MATERIALIZED (
     UNION ALL SELECT item, account_id, 'end_to_end', 'end_to_end_id', end_to_end_id FROM left_over
     WHERE end_to_end_id IS NOT NULL
     UNION ALL SELECT item, account_id, 'bank_reference', 'bank_reference', bank_reference FROM left_over
-    WHERE bank_reference IS NOT NULL
+    WHERE bank_reference IN (SELECT bank_reference FROM left_over WHERE movement_id IS NOT NULL)
     UNION ALL SELECT item, account_id, 'instruction', 'instruction_id', instruction_id FROM left_over
     WHERE instruction_id IS NOT NULL
     UNION ALL SELECT item, account_id, 'instruction', 'instruction_id', transaction_id FROM left_over
@@ -395,7 +399,7 @@ WITH days AS (
     SELECT o.item, o.entry_id, o.movement_id, o.account_id, o.statement_id, o.amount, o.day - date '2000-01-01' AS day,
         o.for_people, o.uetr, o.end_to_end_id, o.bank_reference, a.counterparty_needed,
         'amount_date' = ANY (a.passes) AS allowed, nullif(translate(
-            upper(o.counterparty), ' !"#$%%&''()*+,-./:;<=>?@[\]^_`{|}~', ''), '') AS party
+            upper(o.counterparty), ' !"#$%%&''()*+,-./:;<=>?@[\]^_`{|}~', ''), '') COLLATE "C" AS party
     FROM matching_open o JOIN matching_accounts a ON a.account_id = o.account_id
     WHERE a.window_days = %(window)s::integer AND NOT EXISTS (SELECT FROM matching_kin k WHERE k.item = o.item)
 ), counted AS (
@@ -428,7 +432,8 @@ WITH paired AS (
         AND (b.bank_reference = l.bank_reference) IS NOT FALSE
 )
 INSERT INTO matching_found
-SELECT nextval('match_numbers'), account_id, entry_id, movement_id, 'amount_date', statement_id FROM paired
+SELECT nextval('match_numbers'), account_id, entry_id, movement_id, 'amount_date', statement_id
+FROM (SELECT * FROM paired ORDER BY entry_id) p
 
 -- name: forget_suggestions
 DELETE FROM match_suggestions WHERE account_id IN (SELECT account_id FROM matching_accounts)
@@ -569,7 +574,7 @@ INSERT INTO matches (match_id, account_id, entry_id, movement_id, pass, statemen
 SELECT f.match_id, f.account_id, f.entry_id, f.movement_id, f.pass,
     CASE WHEN f.statement_id = ANY (%(statements)s::bigint[]) THEN f.statement_id ELSE a.statement_id END
 FROM matching_found f JOIN matching_accounts a ON a.account_id = f.account_id
-ORDER BY f.entry_id
+ORDER BY f.match_id
 
 -- name: close_found
 UPDATE open_items i SET closed_at = %(now)s, closed_by = 'match ' || f.match_id
