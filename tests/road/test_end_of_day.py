@@ -390,3 +390,29 @@ def test_a_snapshot_is_not_changed_by_the_applications_own_role(migrated: str) -
         ):  # fmt: skip
             with pytest.raises(psycopg.errors.RestrictViolation):
                 connection.execute(change.encode())
+
+
+def test_a_statement_that_stands_twice_in_a_file_or_a_batch_counts_once(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        stated = statement(line("10", reference="R1"), opening="1000000", closing="1000010")
+        first, second = await close(road, message(stated, stated, name="M-1"), message(stated, name="M-2"))
+        assert isinstance(first, Recorded)
+        assert isinstance(second, Recorded | AlreadyRecorded)
+        assert first.days == second.days
+        assert len(first.days) == 1
+        assert await road.position(account) == 1_000_010
+        assert len(await road.rows("SELECT 1 FROM statement_lines")) == 1
+
+    async def refused(road: Road) -> None:
+        """What a refused message brought is nothing, also to the next."""
+        account = await road.account()
+        stated = statement(line("10", reference="R1"), opening="1000000", closing="1000010")
+        alien = statement(opening="0", closing="0", account="AE460261001091829103501")
+        bad, good = await close(road, message(stated, alien, name="M-1"), message(stated, name="M-2"))
+        assert isinstance(bad, Rejected)
+        assert isinstance(good, Recorded)
+        assert await road.position(account) == 1_000_010
+
+    bench.void(story)
+    bench.void(refused)

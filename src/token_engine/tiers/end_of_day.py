@@ -127,15 +127,23 @@ class _Taking:
         """Close the days of all that was read, and write what came of it."""
         names = {s.heading.account_number for m in self._messages for s in m.statements}
         recogniser = Recogniser(self._tx, await lock(self._tx, names), self._numbers, self._now)
+        # What another engine recorded of the same messages while this one waited for the lock.
+        book = await statements.kept(self._tx, [m.delivery.digest for m in self._messages])
         messages = []
         for message in self._messages:
+            known = book.kept.get(message.delivery.digest)
+            if known is not None and known.answer is not None:
+                await staging.void(self._tx, [s.number for s in message.statements])
+                self.receipts[message.delivery.digest] = await again(self._tx, known)
+                continue
             try:
                 message.found = await recogniser.recognise(message.kept_as, message.statements)
                 messages.append(message)
             except RefusedError as refused:
                 await self._void(message.delivery, message.kept_as, message.statements, refused.refusal)
         await self._keep(messages)
-        days = [day for message in messages for day in message.days]
+        # Each once: two messages may bring the same statement.
+        days = list({id(day): day for message in messages for day in message.days}.values())
         async with self._large_kept(messages):  # compressed beside the database's work, which is on another core
             await close_days(self._tx, days, self._changes, self._now)
         for day in days:
@@ -165,10 +173,11 @@ class _Taking:
         """Keep messages that are too large for one value in parts."""
         files = [(m.kept_as, m.delivery.file) for m in messages if m.delivery.file is not None]
         with tempfile.TemporaryDirectory() as home:
-            async with asyncio.TaskGroup() as group:
-                for kept_as, file in files:
-                    group.create_task(asyncio.to_thread(_squeeze, file, Path(home) / str(kept_as)))
+            squeezing = [asyncio.ensure_future(asyncio.to_thread(_squeeze, f, Path(home) / str(n))) for n, f in files]
+            try:
                 yield
+            finally:  # a thread cannot be cancelled, and writes where nothing may be by then
+                await asyncio.gather(*squeezing)
             for kept_as, _ in files:
                 with (Path(home) / str(kept_as)).open("rb") as squeezed:
                     await parts.keep(self._tx, kept_as, squeezed)

@@ -42,6 +42,10 @@ class Joined:
         self.finest: Decimal = min((page.finest for page in pages), key=lambda amount: amount.as_tuple().exponent)
 
     @property
+    def numbers(self) -> list[int]:
+        return [page.number for page in self._pages]
+
+    @property
     def last_booking(self) -> date | None:
         return max((page.last_booking for page in self._pages if page.last_booking is not None), default=None)
 

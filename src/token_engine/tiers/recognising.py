@@ -60,13 +60,22 @@ class Recogniser:
         self._locked = locked
         self._numbers = numbers
         self._now = now
-        self._contents: dict[_Key, bytes] = {}
+        self._days: dict[_Key, Day] = {}
+        """Of this batch, by account and identity: a statement may come twice in one file."""
         self._waiting: dict[_Key, list[Page]] = {}
 
     async def recognise(self, kept_as: int, stated: list[Stated]) -> list[Found]:
         """What each statement of one message is, at its place. Raises RefusedError: one has no account, closes nothing,
         or says otherwise what was said before; then none of the message is anything.
         """
+        before, waited = dict(self._days), dict(self._waiting)
+        try:
+            return await self._recognise(kept_as, stated)
+        except RefusedError:
+            self._days, self._waiting = before, waited
+            raise
+
+    async def _recognise(self, kept_as: int, stated: list[Stated]) -> list[Found]:
         found: dict[int, Found] = {}
         pages: dict[_Key, list[Page]] = {}
         accounts: dict[_Key, Account] = {}
@@ -75,9 +84,7 @@ class Recogniser:
             check_open(account)
             alone = arranged(account, [each])
             if isinstance(alone, Complete):
-                found[place] = day = await self._day(each, alone.check, account, kept_as)
-                if isinstance(day, Day):
-                    day.place = place
+                found[place] = await self._day(each, alone.check, account, kept_as, place)
             else:
                 key = account.id, name_of(each)
                 accounts[key] = account
@@ -97,7 +104,7 @@ class Recogniser:
         pages = self._waiting[key] + brought
         arrangement = arranged(account, [page.stated for page in pages])
         if not isinstance(arrangement, Complete):
-            self._waiting[key] = pages
+            self._waiting[key] = pages  # a new list: what a refusal takes back is as it was
             name = brought[0].stated.heading.notification_id or brought[0].stated.heading.sequence_number
             return WaitingPages(
                 account_id=account.id, account_number=account.number, statement_name=name,
@@ -106,25 +113,31 @@ class Recogniser:
         ordered = [pages[place].stated for place in arrangement.order]
         # A page that came twice counts once.
         await staging.void(self._tx, [page.stated.number for page in pages if page.stated not in ordered])
-        day = await self._day(Joined(ordered), arrangement.check, account, brought[-1].kept_as)
+        day = await self._day(Joined(ordered), arrangement.check, account, brought[-1].kept_as, brought[-1].place)
         self._waiting[key] = []
-        if isinstance(day, Day):
+        if isinstance(day, Day) and not day.brought:
             day.brought = [(page.kept_as, page.place) for page in pages]
             day.pages_of = key[1]
         return day
 
-    async def _day(self, stated: Stated | Joined, pages: Check, account: Account, kept_as: int) -> Day | Before:
+    async def _day(
+        self, stated: Stated | Joined, pages: Check, account: Account, kept_as: int, place: int
+    ) -> Day | Before:
         check_decimals(stated.finest, account.currency, "entries")
         day = day_of(stated, pages, account, self._locked.calendar(account), kept_as, self._now)
         balances = (account.bank, account.ledger, day.closing.amount, day.opening.amount if day.opening else _ZERO)
         if overflow := check_reach(sum_exactly((stated.amounts, *map(abs, balances)))):
             raise RefusedError.of(overflow)
-        known = await statements.of_identity(self._tx, account.id, day.identity)
-        content = known.content if known else self._contents.setdefault((account.id, day.identity), day.content)
-        if content != day.content:
+        earlier = self._days.get((account.id, day.identity))
+        known = None if earlier else await statements.of_identity(self._tx, account.id, day.identity)
+        if any(other is not None and other.content != day.content for other in (earlier, known)):
             text = f"a statement {day.identity!r} of account {account.number} was sent before, with another content"
             raise RefusedError("statement_differs", f"Stmt/Id: {text}", "Stmt/Id")
         if known is not None:
             return Before(known.id, _decode_day(known.answer))
-        day.number = await statements.draw_number(self._tx)
+        if earlier is not None:
+            await staging.void(self._tx, stated.numbers)
+            return earlier
+        day.number, day.place = await statements.draw_number(self._tx), place
+        self._days[account.id, day.identity] = day
         return day

@@ -64,6 +64,11 @@ class Stated:
         return place + said
 
     @property
+    def numbers(self) -> list[int]:
+        """Under which its lines are staged."""
+        return [self.number]
+
+    @property
     def last_booking(self) -> date | None:
         """The latest booking date among the lines that are booked."""
         return max(self._days, default=None)
