@@ -8,6 +8,7 @@ import subprocess
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import psycopg
 import pytest
@@ -59,7 +60,9 @@ async def fill(url: str, file: Path) -> None:
                 digest.digest(), NOON, source.tell(), NOON,
             )  # fmt: skip
             source.seek(0)
-            await parts.keep(road.tx, row["id"], source)
+            with TemporaryFile() as squeezed:
+                parts.squeeze(source, squeezed)
+                await parts.keep(road.tx, row["id"], squeezed)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import psycopg
@@ -354,8 +355,9 @@ def test_a_message_in_parts_is_archived_as_it_came(desk: Desk, tmp_path: Path) -
                 " last_attempt_at) VALUES (%s, %s, 'CLI', 'f', '', %s, 'RECORDED', '{}', %s) RETURNING id",
                 sha256(raw).digest(), NOW, len(raw), NOW,
             )  # fmt: skip
-            with (tmp_path / "raw").open("rb") as source:
-                await parts.keep(road.tx, row["id"], source)
+            with (tmp_path / "raw").open("rb") as source, TemporaryFile() as squeezed:
+                parts.squeeze(source, squeezed)
+                await parts.keep(road.tx, row["id"], squeezed)
 
     asyncio.run(keep())
     files = desk.files(desk.archive())
