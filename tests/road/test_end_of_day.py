@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,7 +15,10 @@ from road.bench import NOW, Bench, Road, came
 from road.bench import note as json_note
 from road.statement_writer import line, message, statement
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded, Rejected
-from token_engine.tiers import end_of_day, released_day
+from token_engine.storage import parts
+from token_engine.tiers import end_of_day, intake, released_day
+from token_engine.tiers.delivery import Door
+from token_engine.tiers.stating import Reading
 
 
 def note(message_id: str, amount: str, **more: Any) -> bytes:
@@ -416,3 +422,56 @@ def test_a_statement_that_stands_twice_in_a_file_or_a_batch_counts_once(bench: B
 
     bench.void(story)
     bench.void(refused)
+
+
+def test_a_statement_too_large_to_hold_is_read_where_it_lies(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "LARGE", 0)
+    lines = [line("1", reference=f"R{n:04d}") for n in range(3000)]
+    raw = message(statement(*lines, opening="1000000", closing="1003001"))
+    file = tmp_path / "large.xml"
+    file.write_bytes(raw)
+    found = intake.large_statement(file, Door.CLI, NOW)
+    assert found is not None
+    assert found.raw == b""
+
+    async def story(road: Road) -> None:
+        account = await road.account()
+        [receipt] = await end_of_day.record(road.tx, [found], NOW)
+        assert isinstance(receipt, Recorded)
+        [held] = receipt.days
+        assert held.state == "QUARANTINED"
+        kept = await road.row("SELECT octet_length(raw) AS held, raw_size FROM bank_messages")
+        assert (kept["held"], kept["raw_size"]) == (0, len(raw))
+        out = BytesIO()
+        await parts.read(road.tx, receipt.kept_as, out)
+        assert out.getvalue() == raw
+        file.unlink()  # a release needs what was kept, and no file
+        await released_day.release(road.tx, held.statement, "r", ("ann", "bob"), NOW)
+        assert await road.position(account) == 1_003_001
+        assert (await road.row("SELECT count(*) AS n FROM bank_entries"))["n"] == 3000
+
+    bench.void(story)
+
+
+def test_a_statement_is_read_by_one_thread(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libxml2 frees what is not its own where another thread goes on feeding a parser: the process dies of it."""
+    threads: dict[int, set[int]] = {}
+    read, close = Reading.chunk, Reading.close
+
+    def seen(reading: Reading) -> None:
+        threads.setdefault(id(reading), set()).add(threading.get_ident())
+
+    monkeypatch.setattr(Reading, "chunk", lambda self: (seen(self), read(self))[1])
+    monkeypatch.setattr(Reading, "close", lambda self: (seen(self), close(self))[1])
+    lines = [line("1", reference=f"R{n:05d}", rest="<Chrgs/>") for n in range(9000)]
+
+    async def story(road: Road) -> None:
+        await road.account()
+        day = await close_one(road, message(statement(*lines, opening="1000000", closing="1009000")))
+        assert day.state == "ACCEPTED"
+
+    bench.void(story)
+    assert [len(used) for used in threads.values()] == [1]
+    assert threading.get_ident() not in next(iter(threads.values()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from io import BufferedReader, BytesIO
 from typing import Final
@@ -56,10 +56,11 @@ def unbundle(raw: bytes, name: str, expanded_bytes: int = bundle.EXPANDED_BYTES)
     return found or Refusal("bundle_refused", f"{name}: the bundle is empty", name)
 
 
-def sections(source: Readable) -> Iterator[Heading | Entry | Ending]:
+def sections(source: Readable) -> Generator[Heading | Entry | Ending, None, None]:
     """Read one message (no bundle) as it arrives: each heading, then its entries, and for an MT its ending.
 
-    Raises RefusedError; what was yielded before is then void.
+    Raises RefusedError; what was yielded before is then void. Read it in one thread from beginning to end, and close
+    it there: what the XML parser makes lies in memory of the thread that feeds it.
     """
     stream = Utf8Stream(source)
     match form_of(stream.opening):

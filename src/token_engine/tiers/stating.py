@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from datetime import date
 from decimal import Decimal
 from hashlib import blake2b
@@ -133,6 +135,10 @@ class Reading:
             return b""
         return b"".join(lines)
 
+    def close(self) -> None:
+        """Let go of the parser, in the thread that read."""
+        self._parts.close()
+
     def _begin(self, heading: Heading) -> None:
         if heading.kind is not MessageKind.STATEMENT:
             raise RefusedError("not_a_statement", f"a {heading.type} among statements closes no day")
@@ -142,11 +148,19 @@ class Reading:
 async def stage(tx: Transaction, source: BinaryIO, numbers: Iterator[int]) -> Reading:
     """Read a message's statements and stage their lines; what they are, or why they are none."""
     reading = Reading(source, numbers)
-    await staging.stage(tx, _chunks(reading))
+    async with aclosing(_chunks(reading)) as chunks:
+        await staging.stage(tx, chunks)
     return reading
 
 
-async def _chunks(reading: Reading) -> AsyncIterator[bytes]:
-    """Read beside the event loop, so that other doors are answered meanwhile."""
-    while chunk := await asyncio.to_thread(reading.chunk):
-        yield chunk
+async def _chunks(reading: Reading) -> AsyncGenerator[bytes, None]:
+    """Read beside the event loop, so that other doors are answered meanwhile; in one thread from beginning to end,
+    because what the XML parser makes lies in memory of its thread: fed from another, it frees what is not its own.
+    """
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, "reading") as thread:
+        try:
+            while chunk := await loop.run_in_executor(thread, reading.chunk):
+                yield chunk
+        finally:
+            await loop.run_in_executor(thread, reading.close)
