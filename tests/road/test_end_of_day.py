@@ -460,11 +460,12 @@ def test_a_statement_is_read_by_one_thread(bench: Bench, monkeypatch: pytest.Mon
     threads: dict[int, set[int]] = {}
     read, close = Reading.chunk, Reading.close
 
-    def seen(reading: Reading) -> None:
+    def seen(reading: Reading) -> Reading:
         threads.setdefault(id(reading), set()).add(threading.get_ident())
+        return reading
 
-    monkeypatch.setattr(Reading, "chunk", lambda self: (seen(self), read(self))[1])
-    monkeypatch.setattr(Reading, "close", lambda self: (seen(self), close(self))[1])
+    monkeypatch.setattr(Reading, "chunk", lambda self: read(seen(self)))
+    monkeypatch.setattr(Reading, "close", lambda self: close(seen(self)))
     lines = [line("1", reference=f"R{n:05d}", rest="<Chrgs/>") for n in range(9000)]
 
     async def story(road: Road) -> None:
