@@ -130,3 +130,29 @@ def test_what_is_no_message_is_put_aside_with_its_reason_kept(migrated: str, tmp
             await database.close()
 
     asyncio.run(story())
+
+
+def test_days_dropped_together_close_in_their_order(migrated: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        database, _, folder = await _room(migrated, tmp_path)
+        try:
+            balance = 100 + 6
+            for day in (13, 12, 11):  # the newest first
+                date = f"2025-11-{day}"
+                stated = statement(line("2", reference=f"R{day}", day=date), opening=str(balance - 2),
+                                   closing=str(balance), day=date)  # fmt: skip
+                (tmp_path / f"{date}.xml").write_bytes(message(stated, name=date))
+                balance -= 2
+            await folder.look()
+            await folder.look()
+            async with database.transaction() as tx:
+                cursor = await tx.execute(
+                    b"SELECT statement_date::text, state, lists_from IS NULL FROM statements ORDER BY statement_date"
+                )
+                assert await cursor.fetchall() == [  # each goes on from the one before
+                    ("2025-11-11", "ACCEPTED", False), ("2025-11-12", "ACCEPTED", True), ("2025-11-13", "ACCEPTED", True),
+                ]  # fmt: skip
+        finally:
+            await database.close()
+
+    asyncio.run(story())

@@ -45,6 +45,7 @@ class Lane(Generic[In, Out]):
     counted once a batch is committed. `take` gives what comes back, each at the place of what was handed in.
 
     `sets`: it streams and works on sets of any size, which takes other plans than looking up, and no pipeline.
+    `batch_bytes`: where a batch ends, unless one alone is larger.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Lane(Generic[In, Out]):
     named: Callable[[In], dict[str, str]]
     count: Callable[[Sequence[In], Sequence[Out]], None]
     sets: bool = False
+    batch_bytes: int = LARGEST_BATCH_BYTES
 
 
 class _Parcel(Generic[In, Out]):
@@ -131,7 +133,7 @@ class Batcher(Generic[In, Out]):
             following = self._waiting[0].handed_in
             count += len(following)
             size += sum(map(self._lane.size, following))
-            if count > LARGEST_BATCH or size > LARGEST_BATCH_BYTES:
+            if count > LARGEST_BATCH or size > self._lane.batch_bytes:
                 break
             parcels.append(self._waiting.popleft())
         return parcels

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -23,12 +23,14 @@ from token_engine.domain.refusal import Refusal
 from token_engine.entrypoints.road import Road
 from token_engine.telemetry.logs import logger
 from token_engine.tiers.delivery import Delivery, Door, delivery
-from token_engine.tiers.intake import LARGEST_FILE, deliveries, large_statement
+from token_engine.tiers.intake import LARGE, LARGEST_FILE, deliveries, large_statement
 
 DONE: Final = "done"
 REJECTED: Final = "rejected"
 _UNFINISHED: Final = (".part", ".tmp", ".filepart", ".crdownload", ".writing")
 """What transfer clients call a file while they write it."""
+_TOGETHER: Final = 100
+"""Files at most, and `LARGE` bytes, that are held in memory at once."""
 _KEPT_OF_TOO_LARGE: Final = 64 * 1024
 _log = logger()
 
@@ -50,13 +52,9 @@ class DropFolder:
         found = {path: (stat.st_size, stat.st_mtime_ns) for path, stat in self._files()}
         settled = [path for path, seen in found.items() if self._seen.get(path) == seen]
         self._seen = found
-        for path in sorted(settled, key=lambda path: found[path][1]):
-            try:
-                with _locked(path) as ours:
-                    if ours:
-                        await self._take(path)
-            except OSError as error:  # one that cannot be read or moved keeps no other from being taken in
-                _log.warning("A dropped file cannot be taken in", file=path.name, reason=str(error))
+        settled.sort(key=lambda path: found[path][1])
+        for together in _batches(settled, found):
+            await self._take(together)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         for entry in os.scandir(self._path):
@@ -65,18 +63,39 @@ class DropFolder:
                 if path.suffix.lower() not in _UNFINISHED:
                     yield path, entry.stat(follow_symlinks=False)
 
-    async def _take(self, path: Path) -> None:
-        found = await asyncio.to_thread(self._deliveries, path)
-        outcomes = await self._road.submit(found)
+    async def _take(self, paths: Sequence[Path]) -> None:
+        """Take in several at once: they share a commit, and statements of several days find their order in it."""
+        with ExitStack() as locks:
+            found: list[tuple[Path, list[Delivery]]] = []
+            for path in paths:
+                try:
+                    if locks.enter_context(_locked(path)):
+                        found.append((path, await asyncio.to_thread(self._deliveries, path)))
+                except OSError as error:  # one that cannot be read keeps no other from being taken in
+                    _log.warning("A dropped file cannot be read", file=path.name, reason=str(error))
+            if not found:
+                return
+            outcomes = iter(await self._road.submit([delivery for _, of_file in found for delivery in of_file]))
+            for path, of_file in found:
+                self._settle(path, [next(outcomes) for _ in of_file])
+
+    def _settle(self, path: Path, outcomes: Sequence[Receipt | Exception]) -> None:
+        """Put a file aside by what became of it; one that nothing came of stays for the next look."""
         failed = next((o for o in outcomes if isinstance(o, Exception)), None)
-        if failed is not None:  # it stays where it is, for the next look
+        if failed is not None:
             _log.warning("A dropped file waits", file=path.name, reason=str(failed))
             return
-        refused = [o for o in outcomes if isinstance(o, Rejected)]
-        self._put_aside(path, REJECTED if refused else DONE, [o for o in outcomes if not isinstance(o, Exception)])
+        receipts = [o for o in outcomes if not isinstance(o, Exception)]
+        refused = [o for o in receipts if isinstance(o, Rejected)]
         for rejected in refused:
             why = rejected.refusal
             _log.warning("A dropped file was rejected", file=path.name, kept_as=rejected.kept_as, reason=why.message)
+        try:
+            # Under the number that its first message is kept as: a bank may use a name every day.
+            number = receipts[0].kept_as if receipts else 0
+            path.rename(self._path / (REJECTED if refused else DONE) / f"{number}-{path.name}")
+        except OSError as error:
+            _log.warning("A dropped file cannot be put aside", file=path.name, reason=str(error))
 
     def _deliveries(self, path: Path) -> list[Delivery]:
         now = self._clock()
@@ -94,10 +113,18 @@ class DropFolder:
         beginning = delivery(raw[:_KEPT_OF_TOO_LARGE], Door.FILE, name, now)
         return [structs.replace(beginning, digest=digest, size=size, refused=why)]
 
-    def _put_aside(self, path: Path, folder: str, receipts: Sequence[Receipt]) -> None:
-        """Under the number that its first message is kept as: a bank may use a name every day."""
-        number = receipts[0].kept_as if receipts else 0
-        path.rename(self._path / folder / f"{number}-{path.name}")
+
+def _batches(paths: Sequence[Path], found: Mapping[Path, tuple[int, int]]) -> Iterator[list[Path]]:
+    batch: list[Path] = []
+    size = 0
+    for path in paths:
+        if batch and (len(batch) == _TOGETHER or size + found[path][0] > LARGE):
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += found[path][0]
+    if batch:
+        yield batch
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from hashlib import sha256
 from typing import BinaryIO, Final
 
 from token_engine.storage.database import Transaction
@@ -15,13 +16,15 @@ _LEVEL: Final = 1
 """XML of a bank shrinks to a tenth at the fastest level; more would cost more time than it saves space."""
 
 
-def squeeze(source: BinaryIO, into: BinaryIO) -> None:
-    """Write all of `source` compressed. Takes a core for itself, and no lock that others want."""
-    squeezing = zlib.compressobj(_LEVEL)
+def squeeze(source: BinaryIO, into: BinaryIO) -> bytes:
+    """Write all of `source` compressed; its SHA-256. Takes a core for itself, and no lock that others want."""
+    squeezing, digest = zlib.compressobj(_LEVEL), sha256()
     while data := source.read(_READ):
+        digest.update(data)
         into.write(squeezing.compress(data))
     into.write(squeezing.flush())
     into.seek(0)
+    return digest.digest()
 
 
 async def keep(tx: Transaction, message_id: int, squeezed: BinaryIO) -> None:

@@ -53,6 +53,8 @@ HOLDS = Counter(
 )
 EVENTS = Counter("token_engine_events_published", "Events handed to JetStream.", registry=registry)
 
+for _state in ("ACCEPTED", "QUARANTINED"):
+    STATEMENTS.labels(state=_state)
 for _tier in ("tier1", "tier2", "tier3"):
     for _status in ("ok", "mismatch"):
         CHECKS.labels(tier=_tier, status=_status)

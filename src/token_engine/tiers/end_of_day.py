@@ -171,9 +171,9 @@ class _Taking:
     @asynccontextmanager
     async def _large_kept(self, messages: Iterable[_Message]) -> AsyncIterator[None]:
         """Keep messages that are too large for one value in parts."""
-        files = [(m.kept_as, m.delivery.file) for m in messages if m.delivery.file is not None]
+        files = [(m.kept_as, m.delivery) for m in messages if m.delivery.file is not None]
         with tempfile.TemporaryDirectory() as home:
-            squeezing = [asyncio.ensure_future(asyncio.to_thread(_squeeze, f, Path(home) / str(n))) for n, f in files]
+            squeezing = [asyncio.ensure_future(asyncio.to_thread(_squeeze, d, Path(home) / str(n))) for n, d in files]
             try:
                 yield
             finally:  # a thread cannot be cancelled, and writes where nothing may be by then
@@ -213,9 +213,12 @@ async def again(tx: Transaction, known: KnownMessage) -> AlreadyRecorded:
     return AlreadyRecorded(known.id, answer.message_id, (), days, () if joined else answer.waiting)
 
 
-def _squeeze(file: Path, into: Path) -> None:
-    with file.open("rb") as source, into.open("wb") as squeezed:
-        parts.squeeze(source, squeezed)
+def _squeeze(delivery: Delivery, into: Path) -> None:
+    """Raises OSError where the file is not what it was when it was taken in: somebody writes to it still."""
+    assert delivery.file is not None
+    with delivery.file.open("rb") as source, into.open("wb") as squeezed:
+        if parts.squeeze(source, squeezed) != delivery.digest:
+            raise OSError(f"{delivery.file.name} changed while it was read")
 
 
 def _opened(delivery: Delivery) -> BinaryIO:
