@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import psycopg
@@ -24,14 +25,16 @@ from benchmarks.reading import peak_mb
 from benchmarks.servers import OUT, Arena, Servers, run_module
 from benchmarks.workload import LEDGER, account_id, account_number
 from token_engine.domain.receipt import Recorded
+from token_engine.entrypoints.lanes import STATEMENTS
 from token_engine.storage.database import Database
 from token_engine.tiers import end_of_day
-from token_engine.tiers.delivery import Door
-from token_engine.tiers.intake import large_statement
+from token_engine.tiers.delivery import Delivery, Door
+from token_engine.tiers.intake import deliveries, large_statement
 
 ENTRIES: Final = 100_000
 LARGEST: Final = 1_000_000
 """With --full: a file of two gigabytes."""
+OF_MANY: Final = 1000
 PEER_ENTRIES: Final = 50_000
 """What the peer holds whole in memory while it reads."""
 PEER: Final = "camt053==0.0.23"
@@ -57,44 +60,53 @@ FROM generate_series(0, %s - 1) AS n
 
 
 def run(servers: Servers, *, full: bool) -> Iterator[Figure]:
-    """Entries a second from the file to the commit, and the peer's rate of reading, in one run."""
+    """Entries a second from the file to the commit, and the peer's rate of reading, in one run; then as many entries on
+    accounts of a thousand each.
+    """
     entries = LARGEST if full else ENTRIES
-    file = OUT / "eod.xml"
-    with servers.arena(1) as arena:
-        _lay(arena, entries)
-        _write(file, entries)
-        told = json.loads(run_module("benchmarks.eod", str(file), arena.database_url, within=600))
-    peer = _peer(file) or {}
-    ratio = told["rate"] / peer["rate"] if peer else None
-    yield Figure(f"end of day, {entries:,} entries", told["rate"], "entries/s", peer.get("rate"), ratio)
-    yield Figure("the same, peak memory", told["peak"], "MB", peer.get("peak"))
-    for name, seconds in told["phases"].items():
-        yield Figure(f"the same, {name}", seconds, "s")
-    file.unlink()
+    one = _measure(servers, 1, entries)
+    peer = _peer() or {}
+    ratio = one["rate"] / peer["rate"] if peer else None
+    yield Figure(f"end of day, one statement of {entries:,} entries", one["rate"], "entries/s", peer.get("rate"), ratio)
+    yield Figure("the same, peak memory", one["peak"], "MB", peer.get("peak"))
+    many = _measure(servers, entries // OF_MANY, OF_MANY)
+    name = f"end of day, {entries // OF_MANY:,} statements of {OF_MANY:,} entries"
+    yield Figure(name, many["rate"], "entries/s", one["rate"], many["rate"] / one["rate"])
+    yield Figure("the same, peak memory", many["peak"], "MB")
 
 
-def _lay(arena: Arena, entries: int) -> None:
-    """As many movements as the statement has entries, as a ledger kept elsewhere would have posted them."""
+def _measure(servers: Servers, accounts: int, entries: int) -> dict[str, float]:
+    with servers.arena(accounts) as arena, TemporaryDirectory(dir=OUT) as home:
+        _lay(arena, accounts, entries)
+        for account in range(accounts):
+            _write(Path(home) / f"{account:05d}.xml", account, entries)
+        told: dict[str, float] = json.loads(run_module("benchmarks.eod", arena.database_url, home, within=900))
+    return told
+
+
+def _lay(arena: Arena, accounts: int, entries: int) -> None:
+    """As many movements as the statements have entries, as a ledger kept elsewhere would have posted them."""
     with psycopg.connect(arena.admin_url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")  # else its mode stays as it was made
         connection.execute("UPDATE emi_accounts SET ledger_mode = 'external'")
         connection.execute("SET session_replication_role = origin")
-        connection.execute(_MOVEMENTS, [account_id(0), datetime(2025, 11, 18, 12, tzinfo=UTC), entries])
+        for account in range(accounts):
+            connection.execute(_MOVEMENTS, [account_id(account), datetime(2025, 11, 18, 12, tzinfo=UTC), entries])
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
 
 
-def _write(file: Path, entries: int) -> None:
+def _write(file: Path, account: int, entries: int) -> None:
     total = sum(1 + n % 1000 for n in range(entries))
     opening, closing = _BALANCE.format("OPBD", LEDGER), _BALANCE.format("CLBD", LEDGER + total)
     with file.open("w") as out:
-        out.write(_HEAD.format(number=account_number(0), opening=opening, closing=closing))
+        out.write(_HEAD.format(number=account_number(account), opening=opening, closing=closing))
         for n in range(entries):
             out.write(ENTRY.format(n).replace(">100.00<", f">{1 + n % 1000}.00<"))
         out.write(_FOOT)
 
 
-def _peer(file: Path) -> dict[str, float] | None:
+def _peer() -> dict[str, float] | None:
     """The peer in an environment of its own; None where it cannot be had."""
     home = OUT / "peer"
     python = home / "bin" / "python"
@@ -105,34 +117,44 @@ def _peer(file: Path) -> dict[str, float] | None:
             for words in (["--no-deps", PEER], ["lxml", "defusedxml", "pydantic", "xmlschema", "jsonschema", "jinja2"]):
                 install = [str(python), "-m", "pip", "install", "-q", *words]
                 subprocess.run(install, check=True, capture_output=True, timeout=300)
-        _write(file, PEER_ENTRIES)
-        script = Path(__file__).with_name("peer.py")
-        done = subprocess.run(
-            [python, "-P", str(script), str(file)], check=True, capture_output=True, text=True, timeout=300
-        )
+        with TemporaryDirectory(dir=OUT) as files:
+            file = Path(files) / "peer.xml"
+            _write(file, 0, PEER_ENTRIES)
+            command = [python, "-P", str(Path(__file__).with_name("peer.py")), str(file)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     except (subprocess.SubprocessError, OSError):
         return None
     told: dict[str, float] = json.loads(done.stdout)
     return told
 
 
-async def _close(file: Path, url: str) -> dict[str, object]:
+async def _close(url: str, home: Path) -> dict[str, float]:
+    """Take in the files, small ones as many at once as the engine would."""
     database = Database(url)
     await database.open()
-    started = time.perf_counter()
-    delivery = large_statement(file, Door.CLI, _NOW)
-    assert delivery is not None
-    async with database.transaction() as tx:
-        [receipt] = await end_of_day.record(tx, [delivery], _NOW)
+    started, entries = time.perf_counter(), 0
+    batch: list[Delivery] = []
+    for file in sorted(home.iterdir()):
+        large = large_statement(file, Door.CLI, _NOW)
+        batch += [large] if large else deliveries(file.read_bytes(), Door.CLI, file.name, _NOW)
+        if sum(delivery.size for delivery in batch) > STATEMENTS.batch_bytes:
+            entries += await _record(database, batch)
+            batch = []
+    if batch:
+        entries += await _record(database, batch)
     seconds = time.perf_counter() - started
     await database.close()
-    assert isinstance(receipt, Recorded), receipt
-    [day] = receipt.days
-    assert day.reconciled, day
-    assert day.entries_unmatched == 0, day
-    peak = peak_mb()
-    return {"rate": day.entries_matched / seconds, "peak": peak, "phases": {"all of it": seconds}}
+    return {"rate": entries / seconds, "peak": peak_mb()}
+
+
+async def _record(database: Database, batch: list[Delivery]) -> int:
+    async with database.transaction() as tx:
+        receipts = await end_of_day.record(tx, batch, _NOW)
+    days = [day for receipt in receipts if isinstance(receipt, Recorded) for day in receipt.days]
+    assert len(days) == len(batch), receipts
+    assert {(day.state, day.entries_unmatched) for day in days} == {("ACCEPTED", 0)}, days
+    return sum(day.entries_matched for day in days)
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_close(Path(sys.argv[1]), sys.argv[2]))))
+    print(json.dumps(asyncio.run(_close(sys.argv[1], Path(sys.argv[2])))))

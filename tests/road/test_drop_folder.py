@@ -150,8 +150,10 @@ def test_days_dropped_together_close_in_their_order(migrated: str, tmp_path: Pat
                     b"SELECT statement_date::text, state, lists_from IS NULL FROM statements ORDER BY statement_date"
                 )
                 assert await cursor.fetchall() == [  # each goes on from the one before
-                    ("2025-11-11", "ACCEPTED", False), ("2025-11-12", "ACCEPTED", True), ("2025-11-13", "ACCEPTED", True),
-                ]  # fmt: skip
+                    ("2025-11-11", "ACCEPTED", False),
+                    ("2025-11-12", "ACCEPTED", True),
+                    ("2025-11-13", "ACCEPTED", True),
+                ]
         finally:
             await database.close()
 
