@@ -120,7 +120,7 @@ def _peer() -> dict[str, float] | None:
         with TemporaryDirectory(dir=OUT) as files:
             file = Path(files) / "peer.xml"
             _write(file, 0, PEER_ENTRIES)
-            command = [python, "-P", str(Path(__file__).with_name("peer.py")), str(file)]
+            command = [str(python), "-P", str(Path(__file__).with_name("peer.py")), str(file)]
             done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     except (subprocess.SubprocessError, OSError):
         return None
