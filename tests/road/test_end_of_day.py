@@ -448,6 +448,16 @@ def test_a_statement_too_large_to_hold_is_read_where_it_lies(
         await parts.read(road.tx, receipt.kept_as, out)
         assert out.getvalue() == raw
         file.unlink()  # a release needs what was kept, and no file
+        broken = tmp_path / "broken.xml"
+        broken.write_bytes(raw[:-30])
+        bad = intake.large_statement(broken, Door.CLI, NOW)
+        assert bad is not None
+        for _ in range(2):
+            [refused] = await end_of_day.record(road.tx, [bad], NOW)
+            assert isinstance(refused, Rejected)
+        evidence = BytesIO()
+        await parts.read(road.tx, refused.kept_as, evidence)
+        assert evidence.getvalue() == raw[:-30]
         await released_day.release(road.tx, held.statement, "r", ("ann", "bob"), NOW)
         assert await road.position(account) == 1_003_001
         assert (await road.row("SELECT count(*) AS n FROM bank_entries"))["n"] == 3000

@@ -10,6 +10,7 @@ import typer
 from token_engine.cli.options import DATA, AsJson, Data, DatabaseUrl, database_of
 from token_engine.cli.session import show, with_database
 from token_engine.storage import messages as stored
+from token_engine.storage import parts
 from token_engine.storage.database import Database
 
 _COLUMNS: Final = {
@@ -39,13 +40,15 @@ def messages(
     async def one(database: Database) -> None:
         async with database.transaction() as tx:
             row = await stored.one(tx, number or 0)
-        if row is None:
-            typer.echo(f"No message {number} is kept here.", err=True)
-            raise typer.Exit(1)
-        content = row.pop("raw")
-        if raw:
-            sys.stdout.buffer.write(content)
-        else:
-            show([row], {key: key for key in row}, as_json=True)
+            if row is None:
+                typer.echo(f"No message {number} is kept here.", err=True)
+                raise typer.Exit(1)
+            content = row.pop("raw")
+            if not raw:
+                show([row], {key: key for key in row}, as_json=True)
+            elif content or not row["raw_size"]:
+                sys.stdout.buffer.write(content)
+            else:  # too large for one value
+                await parts.read(tx, row["id"], sys.stdout.buffer)
 
     with_database(url, listing if number is None else one)

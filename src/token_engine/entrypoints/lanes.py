@@ -71,7 +71,7 @@ STATEMENTS: Final[Lane[Delivery, Receipt]] = Lane(
     named=lambda delivery: {"digest": delivery.digest.hex(), "source": delivery.source},
     count=_count_days,
     sets=True,
-    batch_bytes=64 * 1024 * 1024,
+    batch_bytes=32 * 1024 * 1024,
 )
 """Statements, each with its receipt (Tier 3)."""
 

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from token_engine.domain.statement import Previous
 from token_engine.storage.columns import BytesColumn, Column
 from token_engine.storage.database import Transaction
-from token_engine.storage.messages import KnownMessage, MessageBook
+from token_engine.storage.messages import KnownMessage, MessageBook, Settled
 from token_engine.storage.queries import load
 
 _sql = load("statements")
@@ -96,6 +96,11 @@ async def kept(tx: Transaction, digests: Iterable[bytes]) -> MessageBook:
         if kept_id is not None:
             known[bytes(digest)] = KnownMessage(kept_id, state, answer)
     return MessageBook(known, fresh)
+
+
+async def keep_message(tx: Transaction, row: Settled) -> None:
+    """Keep a message that was recorded. Alone, and as bytes: a batch's columns hold a large one several times over."""
+    await tx.execute(_sql.keep_message, row._asdict())
 
 
 async def draw_number(tx: Transaction) -> int:

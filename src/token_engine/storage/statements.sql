@@ -3,6 +3,17 @@
 SELECT k.digest, nextval('bank_messages_id_seq'), m.id, m.state, m.answer::text
 FROM unnest(%s::bytea[]) AS k (digest) LEFT JOIN bank_messages m ON m.digest = k.digest
 
+-- name: keep_message
+-- One that is recorded already stays as it is.
+INSERT INTO bank_messages AS m (id, digest, received_at, door, source, raw, raw_size, state, bank_message_id, answer,
+    last_attempt_at)
+VALUES (%(id)s, %(digest)b, %(received_at)s, %(door)s, %(source)s, %(raw)b, %(raw_size)s, %(state)s, %(bank_message_id)s,
+    %(answer)s, %(last_attempt_at)s)
+ON CONFLICT (digest) DO UPDATE SET
+    state = excluded.state, bank_message_id = excluded.bank_message_id, refusal_code = NULL, refusal_message = NULL,
+    refusal_field = NULL, answer = excluded.answer, attempts = m.attempts + 1, last_attempt_at = excluded.last_attempt_at
+WHERE m.state = 'REJECTED'
+
 -- name: draw_number
 SELECT nextval('statements_id_seq')
 

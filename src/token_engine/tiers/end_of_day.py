@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from io import BytesIO
@@ -27,7 +27,7 @@ from token_engine.domain.backing import policy_for
 from token_engine.domain.closed_day import ClosedDay, WaitingPages
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.storage import calendars, parts, positions, recording, staging, statements
+from token_engine.storage import calendars, parts, positions, staging, statements
 from token_engine.storage.database import Transaction
 from token_engine.storage.messages import KnownMessage, Settled
 from token_engine.tiers.acceptance import Directory, as_account_id
@@ -103,6 +103,8 @@ class _Taking:
         self._changes = Changes(now)
         self._settled: list[Settled] = []
         self._messages: list[_Message] = []
+        self._large: dict[int, Delivery] = {}
+        """Messages that lie in files, by the number that they are kept as."""
         self.receipts: dict[bytes, Receipt] = {}
 
     async def read(self, delivery: Delivery, known: KnownMessage | None, fresh_id: int) -> None:
@@ -114,6 +116,8 @@ class _Taking:
         if delivery.refused is not None:
             self._reject(delivery, kept_as, None, delivery.refused)
             return
+        if delivery.file is not None:
+            self._large[kept_as] = delivery
         with _opened(delivery) as source:
             reading = await stage(self._tx, source, self._numbers)
         if reading.refusal is None and not reading.statements:
@@ -144,43 +148,48 @@ class _Taking:
         await self._keep(messages)
         # Each once: two messages may bring the same statement.
         days = list({id(day): day for message in messages for day in message.days}.values())
-        async with self._large_kept(messages):  # compressed beside the database's work, which is on another core
+        async with self._squeezed() as keep_large:  # compressed beside the database's work, which is on another core
             await close_days(self._tx, days, self._changes, self._now)
-        for day in days:
-            if day.brought:
-                await statements.join_pages(self._tx, day.brought, day.account.id, day.pages_of, day.number)
-        for message in messages:
-            kind = Recorded if message.days or message.waiting() else AlreadyRecorded
-            self.receipts[message.delivery.digest] = kind(
-                message.kept_as, message.message_id, (), message.closed(), message.waiting()
-            )
-        await self._changes.write(self._tx, self._settled)
+            for day in days:
+                if day.brought:
+                    await statements.join_pages(self._tx, day.brought, day.account.id, day.pages_of, day.number)
+            for message in messages:
+                kind = Recorded if message.days or message.waiting() else AlreadyRecorded
+                self.receipts[message.delivery.digest] = kind(
+                    message.kept_as, message.message_id, (), message.closed(), message.waiting()
+                )
+            await self._changes.write(self._tx, self._settled)
+            await keep_large()
 
     async def _keep(self, messages: Iterable[_Message]) -> None:
         """The messages themselves, before what refers to them. Their answers are their statements'."""
-        rows = [
-            settled(m.delivery, m.kept_as, self._now, "RECORDED", m.message_id, answer=m.answer()) for m in messages
-        ]
-        await recording.record(self._tx, rows, [], [])
         for m in messages:
+            row = settled(m.delivery, m.kept_as, self._now, "RECORDED", m.message_id, answer=m.answer())
+            await statements.keep_message(self._tx, row)
             for place, found in enumerate(m.found):
                 if isinstance(found, WaitingPages):
                     name = name_of(m.statements[place])
                     await statements.keep_page(self._tx, m.kept_as, place, found.account_id, name)
 
     @asynccontextmanager
-    async def _large_kept(self, messages: Iterable[_Message]) -> AsyncIterator[None]:
-        """Keep messages that are too large for one value in parts."""
-        files = [(m.kept_as, m.delivery) for m in messages if m.delivery.file is not None]
+    async def _squeezed(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """Compress messages that are too large for one value; what is yielded keeps them, rejected or not."""
         with tempfile.TemporaryDirectory() as home:
-            squeezing = [asyncio.ensure_future(asyncio.to_thread(_squeeze, d, Path(home) / str(n))) for n, d in files]
+            squeezing = {
+                number: asyncio.ensure_future(asyncio.to_thread(_squeeze, delivery, Path(home) / str(number)))
+                for number, delivery in self._large.items()
+            }
+
+            async def keep() -> None:
+                for number, work in squeezing.items():
+                    await work
+                    with (Path(home) / str(number)).open("rb") as squeezed:
+                        await parts.keep(self._tx, number, squeezed)
+
             try:
-                yield
-            finally:  # a thread cannot be cancelled, and writes where nothing may be by then
-                await asyncio.gather(*squeezing)
-            for kept_as, _ in files:
-                with (Path(home) / str(kept_as)).open("rb") as squeezed:
-                    await parts.keep(self._tx, kept_as, squeezed)
+                yield keep
+            finally:  # a thread cannot be cancelled, and would write where nothing is any more
+                await asyncio.gather(*squeezing.values(), return_exceptions=True)
 
     async def _void(self, delivery: Delivery, kept_as: int, stated: Sequence[Stated], refusal: Refusal) -> None:
         await staging.void(self._tx, [s.number for s in stated])
