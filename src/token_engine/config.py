@@ -26,11 +26,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = True
     firm: str | None = None
     drop_folder: Path | None = None
-    """Where files are dropped; `inbox` in the data directory if None."""
+    """Where files are dropped; if None `inbox` in the data directory, of an engine that has one."""
 
     @property
-    def inbox(self) -> Path:
-        return self.drop_folder or self.data_dir / "inbox"
+    def inbox(self) -> Path | None:
+        """The folder to look into. An engine on servers of others keeps no data directory."""
+        if self.drop_folder is not None:
+            return self.drop_folder
+        return None if self.database_url and self.nats_url else self.data_dir / "inbox"
 
 
 class Connections(msgspec.Struct, frozen=True):

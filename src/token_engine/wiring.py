@@ -185,8 +185,8 @@ async def _engine(
             must_not_end(await consumer.start(), stop)
             stack.push_async_callback(consumer.stop)
 
-        dropped = DropFolder(settings.inbox, road, utc_now)
-        stack.push_async_callback(every(_DROP_SECONDS, dropped.look))
+        if settings.inbox is not None:
+            stack.push_async_callback(every(_DROP_SECONDS, DropFolder(settings.inbox, road, utc_now).look))
 
         async def review() -> None:
             count_reviews(await intraday.review_all(database, utc_now()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -306,3 +307,10 @@ def test_an_account_whose_ledger_is_kept_elsewhere_is_taken_on_as_such(engine: E
     made = engine.cli("accounts", "create", "EXT", "--currency", "AED", "--bank", "B", "--ledger-mode", "external")
     assert made.returncode == 0, made.stderr
     assert engine.account("EXT")["ledger_mode"] == "external"
+
+
+def test_a_command_starts_without_what_only_the_engine_or_a_printer_needs() -> None:
+    heavy = ("fastapi", "uvicorn", "reportlab", "xlsxwriter")
+    script = f"import sys, token_engine.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

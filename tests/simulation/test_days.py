@@ -52,7 +52,7 @@ async def _notify(road: Road, booked: list[Booked], when: int, day: int | None =
 
 
 @given(st.lists(_BOOKED, max_size=14), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 def test_all_that_was_booked_is_there_once(bench: Bench, booked: list[Booked], at_once: bool) -> None:
     async def story(road: Road) -> None:
         account = await road.account(ledger="1000000", bank="1000000")

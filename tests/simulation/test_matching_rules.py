@@ -62,7 +62,7 @@ def lived(bench: Bench, lines: Sequence[Line], moves: Sequence[Move]) -> tuple[s
 
 
 @given(worlds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_whatever_the_sides_are(bench: Bench, world: Any) -> None:
     said_lines, said_moves, random = world
     lines = [Line(f"e{n}", **said, details=parts) for n, (said, parts) in enumerate(said_lines)]

@@ -13,7 +13,6 @@ import psycopg_pool
 import typer
 import uvloop
 
-from token_engine import wiring
 from token_engine.cli.options import DATA, Data, DatabaseUrl, Firm, NatsUrl
 from token_engine.config import DEFAULT_PORT, Settings
 from token_engine.servers import ServerError
@@ -33,12 +32,15 @@ def run(
     drop_folder: Annotated[
         Path | None,
         typer.Option(
-            envvar="TOKEN_ENGINE_DROP_FOLDER", help="Bank files dropped here are taken in; default: inbox in --data."
+            envvar="TOKEN_ENGINE_DROP_FOLDER",
+            help="Bank files dropped here are taken in; default: inbox in --data, unless both URLs are given.",
         ),
     ] = None,
     firm: Firm = None,
 ) -> None:
     """Run the engine. Servers that no URL names are started here, and stopped with it."""
+    from token_engine import wiring  # every room of the engine: other commands start without it
+
     logs.configure()
     settings = Settings(
         data_dir=data, database_url=database_url, nats_url=nats_url, host=host, port=port, demo=demo,

@@ -7,9 +7,7 @@ from typing import Final, assert_never
 
 from token_engine.domain.dataset import Cover, Dataset
 from token_engine.publishing.canonical import as_json
-from token_engine.publishing.printed_report import as_pdf
 from token_engine.publishing.separated import as_csv
-from token_engine.publishing.sheets import as_xlsx
 
 
 class Form(StrEnum):
@@ -35,8 +33,13 @@ def published(dataset: Dataset, cover: Cover, form: Form) -> bytes:
         case Form.JSON:
             return as_json(dataset)
         case Form.PDF:
+            # What draws takes longer to load than a command that draws nothing takes to run.
+            from token_engine.publishing.printed_report import as_pdf
+
             return as_pdf(dataset, cover)
         case Form.XLSX:
+            from token_engine.publishing.sheets import as_xlsx
+
             return as_xlsx(dataset, cover)
         case Form.CSV:
             return as_csv(dataset, cover)

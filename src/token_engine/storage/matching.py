@@ -19,6 +19,10 @@ from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("matching")
+_MANY: Final = 1000
+"""New open items from which on the planner is told how their table grew: it would take it for as small as it was, and
+look all of it through for each.
+"""
 _TEMPORARY: Final = frozenset(
     {
         "one_to_one", "rest", "by_details", "kin", "forget_found", "alike", "sums", "near", "amount_date",
@@ -137,8 +141,12 @@ class _Run:
             interest_codes=open_item.INTEREST_CODES, interest_words=open_item.INTEREST_WORDS,
             fee_codes=open_item.FEE_CODES, fee_words=open_item.FEE_WORDS, small=open_item.SMALL_DEBIT,
         )  # fmt: skip
-        for name in ("keep_matches", "close_found", "keep_waiting", "keep_new", "keep_cursors"):
+        await self._analyze("residue")
+        for name in ("keep_matches", "close_found", "keep_waiting"):
             await self._do(name)
+        if await self._do("keep_new") >= _MANY:
+            await self._tx.execute(b"ANALYZE open_items (id, account_id, entry_id, movement_id)")
+        await self._do("keep_cursors")
         cursor = await self._tx.execute(_sql.counts, self._common)
         counted = {row[0]: Counts(row[1], row[2]) for row in await cursor.fetchall()}
         return {number: counted.get(number, Counts(0, 0)) for number in self._statements}

@@ -12,7 +12,6 @@ from token_engine.domain.dataset import Cover, Dataset
 from token_engine.domain.incident import Incident
 from token_engine.publishing.canonical import compact, digest, plain
 from token_engine.publishing.forms import Form, published
-from token_engine.publishing.printed_incident import incident_as_pdf
 from token_engine.storage.database import Database
 from token_engine.storage.streaming import read_as_of_now
 from token_engine.tiers import incidents, report
@@ -67,5 +66,10 @@ async def incident_of(
 
 def printed_incident(incident: Incident, cover: Cover, form: Form) -> Document:
     """An incident as JSON or PDF."""
-    content = incident_as_pdf(incident, cover) if form is Form.PDF else compact(incident)
+    content = compact(incident)
+    if form is Form.PDF:
+        # Loaded when something is drawn: see publishing/forms.py.
+        from token_engine.publishing.printed_incident import incident_as_pdf
+
+        content = incident_as_pdf(incident, cover)
     return Document(f"incident-{incident.id}.{form}", form, cover.sha256, content)
