@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from token_engine.domain.checks import Outcome, Tally, checks
+from token_engine.domain.checks import Tally, checks
 from token_engine.domain.entry import CreditDebit, Entry, EntryStatus
 from token_engine.domain.notification import Heading, MessageKind, StatedBalance
+from token_engine.domain.statement import Outcome
 
 PASSED, FAILED, NOT_CHECKABLE = Outcome.PASSED, Outcome.FAILED, Outcome.NOT_CHECKABLE
 

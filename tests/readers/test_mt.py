@@ -9,10 +9,11 @@ from io import BytesIO
 import pytest
 
 from readers.messages import CLOSING, LINE, OPENING, blocks, mt940, mt942, read, read_entry, read_heading, refused
-from token_engine.domain.checks import Outcome, Tally, checks
+from token_engine.domain.checks import Tally, checks
 from token_engine.domain.entry import CreditDebit, EntryStatus, signed_amount
 from token_engine.domain.notification import MessageKind, Notification
 from token_engine.domain.refusal import RefusedError
+from token_engine.domain.statement import Outcome
 from token_engine.iso20022.reader import read_message, sections
 
 ADVICE = (

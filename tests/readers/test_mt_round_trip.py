@@ -8,10 +8,11 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from token_engine.domain.checks import Outcome, Tally, checks
+from token_engine.domain.checks import Tally, checks
 from token_engine.domain.entry import CreditDebit, Entry, EntryStatus, booked_sum
 from token_engine.domain.money import decimals_of
 from token_engine.domain.notification import StatedBalance
+from token_engine.domain.statement import Outcome
 from token_engine.iso20022.reader import read_message
 from token_engine.iso20022.words import reference
 

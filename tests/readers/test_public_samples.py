@@ -11,10 +11,11 @@ from unittest.mock import patch
 import pytest
 
 from readers.test_camt_plain import same
-from token_engine.domain.checks import Outcome, Tally, checks
+from token_engine.domain.checks import Tally, checks
 from token_engine.domain.entry import signed_amount, signed_details
 from token_engine.domain.notification import Notification
 from token_engine.domain.refusal import Refusal
+from token_engine.domain.statement import Outcome
 from token_engine.iso20022 import camt_plain
 from token_engine.iso20022.reader import read_message
 

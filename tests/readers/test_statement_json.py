@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from readers.messages import JSON, STATEMENT_JSON, read, read_entry, read_heading, refused
-from token_engine.domain.checks import Outcome, Tally, checks
+from token_engine.domain.checks import Tally, checks
 from token_engine.domain.entry import CreditDebit, Entry, EntryStatus
 from token_engine.domain.money import UNSTATED
 from token_engine.domain.notification import Heading, MessageKind, StatedBalance
+from token_engine.domain.statement import Outcome
 from token_engine.iso20022 import reader
 from token_engine.iso20022.reader import read_message, sections
 

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from token_engine.domain.checks import Check, Outcome, Tally, checks
+from token_engine.domain.checks import Check, Tally, checks
 from token_engine.domain.entry import Entry
 from token_engine.domain.money import UNSTATED, in_currency
 from token_engine.domain.notification import Heading, StatedBalance
 from token_engine.domain.refusal import RefusedError
+from token_engine.domain.statement import Outcome
 from token_engine.iso20022 import bundle, reader
 from token_engine.iso20022.utf8 import Readable
 

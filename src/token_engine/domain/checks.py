@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import StrEnum
 
 import msgspec
 
 from token_engine.domain.entry import Entry, signed_amount
 from token_engine.domain.money import EXACT
 from token_engine.domain.notification import Heading
+from token_engine.domain.statement import Outcome
 from token_engine.domain.statement_balances import closing_of, opening_of
-
-
-class Outcome(StrEnum):
-    """NOT_CHECKABLE is neither: the message lacks what the check needs."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_CHECKABLE = "not_checkable"
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

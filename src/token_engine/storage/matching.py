@@ -19,10 +19,6 @@ from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("matching")
-_MANY: Final = 1000
-"""New open items from which on the planner is told how their table grew: it would take it for as small as it was, and
-look all of it through for each.
-"""
 _TEMPORARY: Final = frozenset(
     {
         "one_to_one", "rest", "by_details", "kin", "forget_found", "alike", "sums", "near", "amount_date",
@@ -144,8 +140,7 @@ class _Run:
         await self._analyze("residue")
         for name in ("keep_matches", "close_found", "keep_waiting"):
             await self._do(name)
-        if await self._do("keep_new") >= _MANY:
-            await self._tx.execute(b"ANALYZE open_items (id, account_id, entry_id, movement_id)")
+        await self._do("keep_new")
         await self._do("keep_cursors")
         cursor = await self._tx.execute(_sql.counts, self._common)
         counted = {row[0]: Counts(row[1], row[2]) for row in await cursor.fetchall()}

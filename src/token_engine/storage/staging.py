@@ -150,8 +150,11 @@ async def learn_sizes(tx: Transaction) -> None:
 
 
 async def learn_matches(tx: Transaction) -> None:
-    """The same for matches."""
+    """The same for matches and open items. Always after `learn_sizes`: two that took these locks in another order
+    would wait for each other.
+    """
     await tx.execute(_sql.learn_matches)
+    await tx.execute(_sql.learn_open_items)
 
 
 async def take(tx: Transaction, closings: Sequence[Closing]) -> None:

@@ -49,6 +49,9 @@ ANALYZE statement_lines (statement_id, account_id, entry_id, in_closing)
 -- name: learn_matches
 ANALYZE matches (match_id, account_id, entry_id, movement_id)
 
+-- name: learn_open_items
+ANALYZE open_items (id, account_id, entry_id, movement_id)
+
 -- name: take
 INSERT INTO closing
 SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::uuid[], %s::bigint[], %s::varchar[], %s::boolean[], %s::boolean[],
