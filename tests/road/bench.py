@@ -37,7 +37,8 @@ TABLES = (
     "statement_pages", "statements", "statement_lines", "statement_line_details", "snapshot_revisions", "matches",
     "statement_calendars", "statement_releases", "matching_policies", "matching_cursors", "open_items",
     "match_suggestions", "match_requests", "match_events", "account_roles", "report_sign_offs", "audit_leaves",
-    "archive_checkpoints", "archive_bundles",
+    "archive_checkpoints", "archive_bundles", "bank_connections", "account_polling", "intraday_runs", "balance_polls",
+    "balance_observations",
 )  # fmt: skip
 
 

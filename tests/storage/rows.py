@@ -149,6 +149,17 @@ INSERT INTO audit_leaves (position, audit_id, hash) SELECT 0, min(id), sha256('1
 INSERT INTO archive_checkpoints VALUES ('2025-11-18', 1, sha256('1'), sha256('1'), 'note', '2025-11-19Z');
 INSERT INTO archive_bundles VALUES ('all', 1, '2025-11-18', 1, sha256('m'), 'token-engine 0.1.0', 'ann', '2025-11-19Z');
 """,
+    13: f"""
+INSERT INTO bank_connections VALUES ('bank', 'json', '{{}}', 'ann', '2025-11-19Z');
+INSERT INTO account_polling (account_id, connection, every_minutes, offset_seconds, next_slot_at, set_by, set_at)
+VALUES ('{ACCOUNT}', 'bank', 15, 0, '2025-11-19Z', 'ann', '2025-11-19Z');
+INSERT INTO intraday_runs VALUES ('00000000-0000-4000-8000-0000000000d1', 'ann', '2025-11-19Z', NULL, 1);
+INSERT INTO balance_polls (account_id, slot_at, claimed_at, claimed_by, answered_at)
+VALUES ('{ACCOUNT}', '2025-11-19Z', '2025-11-19Z', 'engine', '2025-11-19Z');
+INSERT INTO balance_observations (account_id, poll_id, observed_at, as_of, balance, balance_type, ledger_balance,
+    position_balance, explained, difference, level)
+SELECT '{ACCOUNT}', min(id), '2025-11-19Z', '2025-11-19Z', 100, 'ITBD', 100, 100, 0, 0, 'Ok' FROM balance_polls;
+""",
 }
 """By the schema version whose engine could have written them."""
 
