@@ -44,3 +44,5 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     open_discrepancy: OpenDiscrepancy | None = None
     statement_missing_since: datetime | None = None
     """When the oldest statement that has not come was due (with a time zone)."""
+    observed_gap: Decimal = Decimal(0)
+    """What the bank's own balance showed, when it was last asked, beyond what its messages and expectations tell of."""

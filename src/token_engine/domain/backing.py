@@ -85,6 +85,27 @@ def judge(ledger: Decimal, bank: Decimal, policy: Policy = DEFAULT_POLICY) -> Le
     return Level.CRITICAL
 
 
+def judge_observed(
+    ledger: Decimal, bank: Decimal, observed_gap: Decimal, policy: Policy = DEFAULT_POLICY
+) -> tuple[Level, Decimal]:
+    """The worse of two verdicts, and the bank's balance that it rests on: what its messages add up to (`bank`), and
+    what its own balance showed beyond that when it was last asked (`observed_gap`, signed). Major units of one
+    currency.
+
+    Source: DESIGN 3.2: a polled balance has its own verdict and replaces no position.
+    """
+    level = judge(ledger, bank, policy)
+    if observed_gap:
+        seen = EXACT.add(bank, observed_gap)
+        by_sight = judge(ledger, seen, policy)
+        if _RISING.index(by_sight) > _RISING.index(level):
+            return by_sight, seen
+    return level, bank
+
+
+_RISING: Final = tuple(Level)
+
+
 def _within(deviation: Decimal, bank: Decimal, percent: Decimal, cap: Decimal | None) -> bool:
     if cap is not None and deviation > cap:
         return False

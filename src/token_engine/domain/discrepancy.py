@@ -47,6 +47,9 @@ STATED_NOT_NOTIFIED: Final = "STATED_NOT_NOTIFIED"
 STATEMENT_MISSING: Final = "STATEMENT_MISSING"
 """The statement of a business day was due and had not come. Opened when it was due; its subject is the day."""
 
+POSITION_DIFFERS: Final = "POSITION_DIFFERS"
+"""The bank's own balance, when it was asked, is not what its messages add up to, nor explained by what is expected."""
+
 
 class Status(StrEnum):
     """OPEN: nobody's. INVESTIGATING: somebody's. RESOLVED: done, by the engine or a person."""

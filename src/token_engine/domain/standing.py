@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from token_engine.domain.account import Account, OpenDiscrepancy
-from token_engine.domain.backing import ACTION, Level, judge
+from token_engine.domain.backing import ACTION, Level, judge_observed
 from token_engine.domain.breaker import Breaker, step
 from token_engine.domain.discrepancy import BALANCE_MISMATCH, Happening, Told
 from token_engine.domain.money import EXACT, in_currency
@@ -73,6 +73,9 @@ class Standing:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.bank = account.bank
+        self.observed_gap = account.observed_gap
+        self.held = account.bank
+        """What the last judgement took the bank to hold: the position, or its own balance where that is worse."""
         self.breaker = account.breaker
         self.level: Level | None = None
         self.evidence: Evidence | None = None
@@ -100,7 +103,11 @@ class Standing:
         `new_id` names the discrepancy that this may open.
         """
         self.bank = EXACT.add(self.bank, change)
-        self.level = judge(self.account.ledger, self.bank, self.account.policy)
+        if self.observed_gap:
+            self.observed_gap = _told_of(self.observed_gap, change)
+        self.level, self.held = judge_observed(
+            self.account.ledger, self.bank, self.observed_gap, self.account.policy
+        )  # fmt: skip
         self.evidence = evidence
         self._keep_discrepancy(new_id, evidence)
         self._keep_break(evidence)
@@ -111,17 +118,26 @@ class Standing:
             self.breaker = after
         return self.judgement(recorded), moved
 
+    def observe(
+        self, position: Decimal, gap: Decimal, evidence: Evidence, new_id: Callable[[], UUID]
+    ) -> tuple[Judgement, BreakerStep | None]:
+        """Judge on a balance that the bank was asked for: `gap` is what it shows beyond `position` and what is
+        expected.
+        """
+        self.bank, self.observed_gap = position, gap
+        return self.take(Decimal(0), 0, evidence, new_id)
+
     def judgement(self, recorded: int = 0) -> Judgement:
         """Where the account stands now, whether or not anything was taken."""
         account = self.account
-        level = self.level or judge(account.ledger, self.bank, account.policy)
+        level, bank = judge_observed(account.ledger, self.bank, self.observed_gap, account.policy)
         return Judgement(
             account_id=account.id,
             account_number=account.number,
             currency=account.currency,
             ledger_balance=in_currency(account.ledger, account.currency),
-            bank_balance=in_currency(self.bank, account.currency),
-            difference=in_currency(EXACT.subtract(self.bank, account.ledger), account.currency),
+            bank_balance=in_currency(bank, account.currency),
+            difference=in_currency(EXACT.subtract(bank, account.ledger), account.currency),
             threshold_level=level,
             action_taken=ACTION[level],
             circuit_breaker=self.breaker,
@@ -171,13 +187,23 @@ class Standing:
     ) -> None:
         self._open = seen
         self.discrepancies[seen.id] = Discrepancy(
-            seen.id, self.account.id, self.account.ledger, self.bank, seen.severity, evidence.source_system,
+            seen.id, self.account.id, self.account.ledger, self.held, seen.severity, evidence.source_system,
             evidence.source_reference, evidence.at, evidence.kept_as, seen.gone_since, resolution,
         )  # fmt: skip
         if happening is not None:
             told = Told(
                 discrepancy_id=seen.id, happening=happening, at=evidence.at, actor=ENGINE, severity=seen.severity,
                 text=resolution or f"{evidence.source_system} {evidence.source_reference}",
-                ledger=self.account.ledger, bank=self.bank, assignee=seen.assignee, message_id=evidence.kept_as,
+                ledger=self.account.ledger, bank=self.held, assignee=seen.assignee, message_id=evidence.kept_as,
             )  # fmt: skip
             self._story.append(told)
+
+
+def _told_of(gap: Decimal, change: Decimal) -> Decimal:
+    """What is left of a gap once messages moved the position by `change`. What moves it the same way is taken to tell
+    of what the bank's balance had shown before: else a notification that is late would count twice until the bank is
+    asked again.
+    """
+    if gap > 0:
+        return max(EXACT.subtract(gap, max(change, Decimal(0))), Decimal(0))
+    return min(EXACT.subtract(gap, min(change, Decimal(0))), Decimal(0))

@@ -11,7 +11,7 @@ FOR NO KEY UPDATE OF a
 -- name: facts
 -- What gates and cover go by, of the accounts with these ids or numbers.
 SELECT a.id, a.account_number, a.currency, a.ledger_mode, a.ledger_balance, a.reserved_balance,
-    a.bank_reported_balance, a.circuit_breaker, a.reconciliation_status, a.last_reconciliation_at, a.closed_at,
+    a.bank_reported_balance + least(a.observed_gap, 0), a.circuit_breaker, a.reconciliation_status, a.last_reconciliation_at, a.closed_at,
     (SELECT o.expires_at FROM breaker_overrides o
      WHERE o.account_id = a.id AND o.state IN ('PENDING', 'IN_FORCE') AND o.state = 'IN_FORCE'),
     coalesce(own.stale_after, by_currency.stale_after, everywhere.stale_after), a.statement_missing_since

@@ -25,6 +25,7 @@ class _StandingRow(NamedTuple):
 
     id: UUID
     bank: Decimal
+    observed_gap: Decimal
     difference: Decimal
     status: str
     source: str
@@ -45,8 +46,9 @@ async def record(
     """
     judged = [
         _StandingRow(
-            s.account.id, s.bank, s.bank - s.account.ledger, s.level.value.upper(), s.evidence.source_system,
-            s.evidence.at if s.evidence.fresh else None, s.criticals, s.critical_at, s.spoke_since_break,
+            s.account.id, s.bank, s.observed_gap, s.held - s.account.ledger, s.level.value.upper(),
+            s.evidence.source_system, s.evidence.at if s.evidence.fresh else None, s.criticals, s.critical_at,
+            s.spoke_since_break,
         )
         for s in standings
         if s.level is not None and s.evidence is not None

@@ -17,15 +17,15 @@ WITH settled AS (
     SELECT * FROM unnest(%s::varchar[], %s::varchar[], %s::text[])
 ), judged AS (
     UPDATE emi_accounts a SET
-        bank_reported_balance = k.bank, reconciliation_difference = k.difference, reconciliation_status = k.status,
+        bank_reported_balance = k.bank, observed_gap = k.observed_gap, reconciliation_difference = k.difference, reconciliation_status = k.status,
         reconciliation_source = CASE WHEN k.at IS NULL THEN a.reconciliation_source ELSE k.source END,
         last_reconciliation_at = coalesce(k.at, a.last_reconciliation_at),
         critical_judgements = a.critical_judgements + k.criticals,
         last_critical_at = coalesce(k.critical_at, a.last_critical_at),
         bank_spoke_since_break = coalesce(k.spoke_since_break, a.bank_spoke_since_break)
-    FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[], %s::timestamptz[],
-        %s::bigint[], %s::timestamptz[], %s::boolean[])
-        AS k (id, bank, difference, status, source, at, criticals, critical_at, spoke_since_break)
+    FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[],
+        %s::timestamptz[], %s::bigint[], %s::timestamptz[], %s::boolean[])
+        AS k (id, bank, observed_gap, difference, status, source, at, criticals, critical_at, spoke_since_break)
     WHERE a.id = k.id
 )
 INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import structs
 
 from token_engine.domain.account import Account
-from token_engine.domain.backing import Level, Verdict, judge, policy_for, verdict_as_of
+from token_engine.domain.backing import Level, Verdict, judge_observed, policy_for, verdict_as_of
 from token_engine.domain.discrepancy import (
     BALANCE_MISMATCH,
     Case,
@@ -247,12 +247,17 @@ class _AtHand(NamedTuple):
     def figures(self) -> tuple[Decimal | None, Decimal | None]:
         """Ledger and bank as they are now; of another type than theirs, what it was opened with."""
         if self.case.type == BALANCE_MISMATCH:
-            return self.account.ledger, self.account.bank
+            return self.account.ledger, self._judged[1]
         return self.case.ledger, self.case.bank
 
     @property
     def level(self) -> Level:
-        return judge(self.account.ledger, self.account.bank, self.account.policy)
+        return self._judged[0]
+
+    @property
+    def _judged(self) -> tuple[Level, Decimal]:
+        account = self.account
+        return judge_observed(account.ledger, account.bank, account.observed_gap, account.policy)
 
     def tell(
         self, happening: Happening, actor: str, text: str | None, assignee: str | None, severity: Level | None = None

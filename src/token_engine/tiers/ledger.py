@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from msgspec import structs
 
 from token_engine.domain.account import Account
-from token_engine.domain.backing import Verdict, judge, policy_for, verdict_as_of
+from token_engine.domain.backing import Verdict, judge_observed, policy_for, verdict_as_of
 from token_engine.domain.ledger import UNATTRIBUTED, Kind, Legs, Mode, Movement, check_issuance, legs_of, reversal_of
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.refusal import RefusedError
@@ -160,7 +160,7 @@ class _Posting:
 
     def _verdict_on(self, account_id: UUID) -> Verdict:
         account, opened = self._accounts[account_id], self._books[account_id]
-        level = judge(opened.book.ledger, account.bank, account.policy)
+        level, _ = judge_observed(opened.book.ledger, account.bank, account.observed_gap, account.policy)
         return verdict_as_of(
             level, opened.evidence_at, self._now, account.policy,
             statement_missing_since=account.statement_missing_since,

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from token_engine.domain.account import Account
-from token_engine.domain.backing import Verdict, judge, policy_for, verdict_as_of
+from token_engine.domain.backing import Verdict, judge_observed, policy_for, verdict_as_of
 from token_engine.domain.ledger import Kind, Mode, Movement
 from token_engine.domain.meeting import Met
 from token_engine.domain.money import in_currency
@@ -190,7 +190,7 @@ async def _check_evidence(tx: Transaction, account: Account, now: datetime) -> N
     opened = (await ledger.books(tx, [(account.id, None)]))[account.id]
     policy = policy_for(await positions.policies_of(tx, [account]), account.id, account.currency)
     verdict = verdict_as_of(
-        judge(account.ledger, account.bank, policy), opened.evidence_at, now, policy,
+        judge_observed(account.ledger, account.bank, account.observed_gap, policy)[0], opened.evidence_at, now, policy,
         statement_missing_since=account.statement_missing_since,
     )  # fmt: skip
     if verdict in (Verdict.STALE, Verdict.UNKNOWN):

@@ -20,7 +20,11 @@ CREATE TABLE account_polling (
     offset_seconds INTEGER NOT NULL,
     polls_a_day INTEGER,             -- the bank's budget in any 24 hours (PSD2 without the user: 4); NULL: none
     next_slot_at TIMESTAMPTZ NOT NULL,
-    suspected BOOLEAN NOT NULL DEFAULT false,  -- drift: the budget may be spent sooner
+    suspected BOOLEAN NOT NULL DEFAULT false,  -- the last answer was not as expected: the budget may be spent sooner
+    business_days_only BOOLEAN NOT NULL DEFAULT false,  -- by the account's statement calendar
+    -- For an account of which the bank sends no messages: what it says when asked is the position.
+    replaces_position BOOLEAN NOT NULL DEFAULT false,
+    run_id UUID,                     -- the run that waits for this account, if any: it is due now
     set_by VARCHAR(140) NOT NULL,
     set_at TIMESTAMPTZ NOT NULL,
 
@@ -28,17 +32,22 @@ CREATE TABLE account_polling (
     CONSTRAINT account_polling_offset CHECK (offset_seconds >= 0 AND offset_seconds < every_minutes * 60),
     CONSTRAINT account_polling_budget CHECK (polls_a_day > 0)
 );
-CREATE INDEX account_polling_due ON account_polling (next_slot_at);
-CREATE INDEX account_polling_connection ON account_polling (connection);
-
 -- A request of somebody to ask the banks of many accounts now.
 CREATE TABLE intraday_runs (
     id UUID PRIMARY KEY,
     actor VARCHAR(140) NOT NULL,
     started_at TIMESTAMPTZ NOT NULL,
-    finished_at TIMESTAMPTZ,
-    accounts INTEGER NOT NULL
+    -- Accounts whose bank is not asked are judged again on what it has said, page by page in the order of their ids:
+    -- how far that has come, and how many they were; NULL: not begun.
+    reviewed_to UUID,
+    review_ended BOOLEAN NOT NULL DEFAULT false,
+    reviewed INTEGER NOT NULL DEFAULT 0,
+    to_ask INTEGER NOT NULL
 );
+CREATE INDEX intraday_runs_to_review ON intraday_runs (started_at) WHERE NOT review_ended;
+ALTER TABLE account_polling ADD CONSTRAINT account_polling_run FOREIGN KEY (run_id) REFERENCES intraday_runs (id);
+CREATE INDEX account_polling_due ON account_polling (connection, next_slot_at);
+CREATE INDEX account_polling_of_run ON account_polling (run_id) WHERE run_id IS NOT NULL;
 
 -- Every time a bank was to be asked, and what came of it. Claimed before the bank is asked, in a transaction of its
 -- own: an engine that is killed while the bank answers leaves a claim without an outcome, and nobody asks twice.
