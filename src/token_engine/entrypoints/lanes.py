@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from token_engine.domain.backing import Level
+from token_engine.domain.observation import NoObservation
 from token_engine.domain.receipt import Receipt, Recorded
 from token_engine.entrypoints.batcher import Lane
 from token_engine.telemetry import metrics
-from token_engine.tiers import end_of_day, notification, payouts
+from token_engine.tiers import end_of_day, notification, observing, payouts
 from token_engine.tiers.delivery import Delivery
+from token_engine.tiers.observing import Answered, Observed
 from token_engine.tiers.once import Answer
 from token_engine.tiers.payouts import Hold
 
 _HOLD_BYTES: Final = 2048  # at most, roughly, of what is kept of one: their number limits a batch first
+_ANSWER_BYTES: Final = 512  # likewise
 
 
 def _count_receipts(batch: Sequence[Delivery], receipts: Sequence[Receipt]) -> None:
@@ -55,6 +59,16 @@ def _count_answers(_: Sequence[Hold], answers: Sequence[Answer]) -> None:
         metrics.HOLDS.labels("repeated" if answer.again else word).inc()
 
 
+def _count_observations(batch: Sequence[Answered], outcomes: Sequence[Observed | NoObservation]) -> None:
+    for answered, outcome in zip(batch, outcomes, strict=True):
+        if isinstance(outcome, NoObservation):
+            metrics.POLLS.labels(answered.connection, outcome.why.value).inc()
+            continue
+        metrics.POLLS.labels(answered.connection, "observed").inc()
+        if outcome.standing is not None:
+            metrics.CHECKS.labels("tier2", "ok" if outcome.level is Level.OK else "mismatch").inc()
+
+
 MESSAGES: Final[Lane[Delivery, Receipt]] = Lane(
     name="messages",
     take=notification.record,
@@ -83,3 +97,12 @@ HOLDS: Final[Lane[Hold, Answer]] = Lane(
     count=_count_answers,
 )
 """Requests to hold tokens for payouts, each with its answer."""
+
+OBSERVATIONS: Final[Lane[Answered, Observed | NoObservation]] = Lane(
+    name="observations",
+    take=observing.observe,
+    size=lambda _: _ANSWER_BYTES,
+    named=lambda answered: {"poll": str(answered.poll_id), "account": str(answered.account_id)},
+    count=_count_observations,
+)
+"""What banks answered when they were asked, each with what came of it (Tier 2)."""

@@ -64,9 +64,10 @@ async def listing(
     return await _rows(tx, _sql.listing, parameters)
 
 
-async def ids_to_review(tx: Transaction, after: UUID | None, limit: int) -> list[UUID]:
-    """Open accounts that have been judged before, page by page."""
-    return [row["id"] for row in await _rows(tx, _sql.ids_to_review, {"after": after, "limit": limit})]
+async def ids_to_review(tx: Transaction, after: UUID | None, limit: int, *, unpolled: bool = False) -> list[UUID]:
+    """Open accounts that have been judged before, page by page; `unpolled`: those whose bank is not asked."""
+    parameters = {"after": after, "limit": limit, "unpolled": unpolled}
+    return [row["id"] for row in await _rows(tx, _sql.ids_to_review, parameters)]
 
 
 async def evidence_at(tx: Transaction, account_id: UUID) -> datetime | None:

@@ -34,6 +34,7 @@ LIMIT %(limit)s
 -- name: ids_to_review
 SELECT id FROM emi_accounts
 WHERE closed_at IS NULL AND last_reconciliation_at IS NOT NULL
+    AND NOT (%(unpolled)s AND EXISTS (SELECT 1 FROM account_polling p WHERE p.account_id = emi_accounts.id))
     AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
 ORDER BY id LIMIT %(limit)s
 

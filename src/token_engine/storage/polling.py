@@ -20,6 +20,7 @@ class ConnectionRow(NamedTuple):
     """An access to a bank; `settings` is JSON."""
 
     name: str
+    kind: str
     settings: str
     set_by: str
     set_at: datetime

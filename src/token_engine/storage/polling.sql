@@ -5,7 +5,7 @@ ON CONFLICT (name) DO UPDATE SET
     kind = excluded.kind, settings = excluded.settings, set_by = excluded.set_by, set_at = excluded.set_at
 
 -- name: connections
-SELECT name, settings::text, set_by, set_at FROM bank_connections
+SELECT name, kind, settings::text, set_by, set_at FROM bank_connections
 WHERE %(name)s::varchar IS NULL OR name = %(name)s::varchar
 ORDER BY name
 

@@ -51,6 +51,19 @@ HOLDS = Counter(
     ["answer"],
     registry=registry,
 )
+POLLS = Counter(
+    "token_engine_balance_polls",
+    "Times a bank was asked for a balance, by connection and what came of it: observed, or why nothing was.",
+    ["connection", "outcome"],
+    registry=registry,
+)
+POLL_SECONDS = Histogram(
+    "token_engine_balance_poll_seconds",
+    "Time from claiming an account's slot to the bank's answer, retries and waiting for its turn included.",
+    ["connection"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    registry=registry,
+)
 EVENTS = Counter("token_engine_events_published", "Events handed to JetStream.", registry=registry)
 
 for _state in ("ACCEPTED", "QUARANTINED"):

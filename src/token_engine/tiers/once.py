@@ -20,7 +20,7 @@ _canonical: Final = msgspec.json.Encoder(decimal_format="string", order="sorted"
 _NOT_FOUND: Final = frozenset(
     {
         "unknown_account", "unknown_movement", "unknown_funding", "unknown_receipt", "unknown_debit", "unknown_payout",
-        "unknown_calendar", "unknown_statement",
+        "unknown_calendar", "unknown_statement", "unknown_polling", "unknown_connection", "unknown_run",
         "unknown_entry", "unknown_match", "unknown_match_request",
         "unknown_token", "unknown_report", "unknown_incident",
     }

@@ -1,0 +1,214 @@
+"""Asks banks for balances: whose slot has come, and whom a person asks for. What a bank said is handed to Tier 2.
+
+As many accounts of a bank are claimed as its connection can take on, and no more: the others stay due for whoever has
+room, be it another engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+from uuid import UUID
+
+import psycopg
+import psycopg_pool
+
+from token_engine.domain.observation import BankAccount, NoObservation, Observation
+from token_engine.entrypoints.batcher import Batcher
+from token_engine.storage import polling as stored
+from token_engine.storage.database import Database
+from token_engine.storage.polling import ConnectionRow
+from token_engine.telemetry import metrics
+from token_engine.telemetry.logs import logger
+from token_engine.tiers import polling, runs
+from token_engine.tiers.observing import Answered, Observed
+from token_engine.tiers.polling import Claim, Spent
+
+_LOOK_SECONDS: Final = 1.0
+"""How late a slot may be noticed."""
+_GRACE_SECONDS: Final = 3.0
+"""How long banks that are being asked are waited for when the engine stops."""
+_log = logger()
+
+
+class Asked(Protocol):
+    """What came of asking, and how many requests it took."""
+
+    @property
+    def answer(self) -> Observation | NoObservation: ...
+    @property
+    def requests(self) -> int: ...
+
+
+class Bank(Protocol):
+    """An open connection to a bank that keeps to what the bank allows (`banks/guarded.py`)."""
+
+    @property
+    def concurrency(self) -> int: ...
+    async def ask(self, account: BankAccount, now: datetime, most_requests: int | None) -> Asked: ...
+    async def close(self) -> None: ...
+
+
+Outcome = Observed | NoObservation | Exception
+
+
+class Poller:
+    """Asks the banks of one engine's database, as `name`."""
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime],
+        observations: Batcher[Answered, Observed | NoObservation], connect: Callable[[ConnectionRow], Bank], name: str,
+        reviewed: Callable[[list[dict[str, object]]], None],
+    ) -> None:  # fmt: skip
+        """`connect` opens a bank; what is wrong with its settings shows in its answers. `reviewed` counts accounts that
+        a run judged without asking.
+        """
+        self._database = database
+        self._clock = clock
+        self._observations = observations
+        self._connect = connect
+        self._name = name
+        self._reviewed = reviewed
+        self._banks: dict[str, _Door] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> asyncio.Task[None]:
+        """The task, which ends only by `stop`."""
+        self._task = asyncio.create_task(self._run(), name="poller")
+        return self._task
+
+    async def stop(self) -> None:
+        """Claim nothing more, wait a little for banks that are being asked, and let go of them."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        asking = [task for bank in self._banks.values() for task in bank.asking]
+        if asking:
+            _, late = await asyncio.wait(asking, timeout=_GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for bank in self._banks.values():
+            await bank.open.close()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+
+    def wake(self) -> None:
+        """There is something to ask, now."""
+        self._wake.set()
+
+    async def ask_now(self, ids: Sequence[UUID]) -> dict[UUID, Outcome | Spent]:
+        """Ask the banks of these accounts at once, whatever their slots; what came of each of which a bank is asked."""
+        now = self._clock()
+        async with self._database.transaction() as tx:
+            claims, spent = await polling.claim_named(tx, ids, self._name, now)
+            rows = {row.name: row for row in await stored.connections(tx)}
+        for row in rows.values():
+            self._open(row)
+        outcomes = await asyncio.gather(*(self._banks[c.connection].start(self, c) for c in claims))
+        found: dict[UUID, Outcome | Spent] = {one.account_id: one for one in spent}
+        return found | {claim.account_id: outcome for claim, outcome in zip(claims, outcomes, strict=True)}
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                more = await self._look()
+            except (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout) as error:
+                _log.warning("The database did not answer; banks are asked once it does", reason=str(error).strip())
+                more = False
+            except Exception as error:
+                _log.exception("Banks cannot be asked; next try in a moment", reason=str(error))
+                more = False
+            if not more:
+                # No wait_for: in Python 3.11 it can lose the cancellation that stops us.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await self._wake.wait()
+            self._wake.clear()
+
+    async def _look(self) -> bool:
+        """Claim what is due as far as there is room, and judge a page of a run; whether to look again at once."""
+        async with self._database.transaction() as tx:
+            rows = await stored.connections(tx)
+        for row in rows:
+            self._open(row)
+        for row in rows:
+            bank = self._banks[row.name]
+            if room := bank.room:
+                async with self._database.transaction() as tx:
+                    claims = await polling.claim_due(tx, row.name, room, self._name, self._clock())
+                for claim in claims:
+                    bank.start(self, claim)
+        page = await runs.review_a_page(self._database, self._clock())
+        if page:
+            self._reviewed(page)
+        return page is not None
+
+    def _open(self, row: ConnectionRow) -> None:
+        """Open a connection, or anew after its settings changed; what is asked over the old one is still answered."""
+        known = self._banks.get(row.name)
+        if known is not None and known.set_at == row.set_at:
+            return
+        self._banks[row.name] = _Door(self._connect(row), row.set_at)
+        if known is not None:
+            leaving = asyncio.create_task(known.leave(), name=f"closing {row.name}")
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    async def ask(self, bank: Bank, claim: Claim) -> Outcome:
+        """Ask, and have the answer judged; it is written down also where the bank failed."""
+        began = self._clock()
+        asked = await bank.ask(claim.account, began, claim.most_requests)
+        at = self._clock()
+        metrics.POLL_SECONDS.labels(claim.connection).observe((at - began) / timedelta(seconds=1))
+        if isinstance(asked.answer, NoObservation):
+            _log.warning(
+                "A bank gave no balance", account=claim.account.number, connection=claim.connection,
+                why=asked.answer.why.value, reason=asked.answer.text,
+            )  # fmt: skip
+        answered = Answered(
+            poll_id=claim.poll_id, account_id=claim.account_id, connection=claim.connection, answer=asked.answer,
+            requests=asked.requests, at=at,
+        )  # fmt: skip
+        [outcome] = await self._observations.submit([answered])
+        return outcome
+
+
+class _Door:
+    """A bank and who is being asked there."""
+
+    def __init__(self, bank: Bank, set_at: datetime) -> None:
+        self.open = bank
+        self.set_at = set_at
+        self.asking: set[asyncio.Task[Outcome]] = set()
+
+    @property
+    def room(self) -> int:
+        """How many more to claim: twice as many as can be asked at once, so that none waits for the next look; nothing
+        until half of them are through, so that each look is worth its transaction.
+        """
+        most = 2 * self.open.concurrency
+        return most - len(self.asking) if len(self.asking) <= most // 2 else 0
+
+    async def leave(self) -> None:
+        """Close once everybody who is being asked was answered."""
+        await asyncio.gather(*self.asking, return_exceptions=True)
+        await self.open.close()
+
+    def start(self, poller: Poller, claim: Claim) -> asyncio.Task[Outcome]:
+        task = asyncio.create_task(poller.ask(self.open, claim), name=f"poll {claim.poll_id}")
+        self.asking.add(task)
+
+        def ended(done: asyncio.Task[Outcome]) -> None:
+            self.asking.discard(done)
+            if not done.cancelled() and (error := done.exception()) is not None:
+                _log.error("Asking a bank failed", poll=claim.poll_id, exc_info=error)
+            if self.room:
+                poller.wake()
+
+        task.add_done_callback(ended)
+        return task
