@@ -22,7 +22,7 @@ const provider = new Provider(issuer, {
   clients: settings.clients,
   clientAuthMethods: ['private_key_jwt', 'tls_client_auth', 'client_secret_basic', 'client_secret_post'],
   enabledJWA: { clientAuthSigningAlgValues: ['PS256', 'ES256'] },
-  scopes: ['accounts'],
+  scopes: ['accounts', 'payments'],
   clientDefaults: { redirect_uris: [], response_types: [] },
   assertJwtClientAuthClaimsAndHeader(ctx, claims) {
     // FAPI 2.0 security profile, 5.3.2.1: the issuer as a string, and nothing else.
