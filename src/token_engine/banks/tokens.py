@@ -53,7 +53,7 @@ class Tokens:
             case AccessToken() if now < last.good_until:
                 return last
             case NoToken(why=Why.ACCESS_REFUSED) if now - last.said_at < REFUSAL_STANDS_FOR:
-                raise NoAccessError(last.why, last.text, REFUSAL_STANDS_FOR - (now - last.said_at))
+                raise NoAccessError(last.why, last.text)
             case _:
                 return await self._fetched()
 
