@@ -15,7 +15,9 @@ from typing import Final
 
 import uvicorn
 
-from token_engine.banks.simulated import SimulatedBank
+from token_engine.banks.simulated import camt as simulated_camt
+from token_engine.banks.simulated.books import Books
+from token_engine.banks.simulated.traffic import SimulatedBank
 from token_engine.config import INTRADAY_MINUTES, Connections, Settings, write_connections
 from token_engine.entrypoints.api.app import build
 from token_engine.entrypoints.api.hot import in_front_of
@@ -198,10 +200,16 @@ async def _engine(
         for sweep in (breakers.expire, fundings.expire, payout_acts.expire, calendar.missing_statements):
             stack.push_async_callback(every(_EXPIRY_SECONDS, _swept(sweep, database, relay)))
         if settings.demo:
-            bank = SimulatedBank(demo.NUMBERS, settings.data_dir / "simulated_bank.json", Random())  # noqa: S311
+            books = Books(settings.data_dir / "simulated_bank.db")
+            stack.callback(books.close)
+            books.open_accounts(demo.OPENINGS, "Token Engine demo", utc_now())
+            bank = SimulatedBank(books, Random())  # noqa: S311
 
             async def notify() -> None:
-                await js.publish(_DEMO_SUBJECT, bank.next_notification(utc_now()))
+                notice = bank.next_notification(utc_now())
+                if notice is not None:
+                    await js.publish(_DEMO_SUBJECT, simulated_camt.notification(notice))
+                    bank.told(notice, utc_now())
 
             stack.push_async_callback(every(_DEMO_SECONDS, notify))
         stack.push_async_callback(await _serve(Rooms(database, road, holds, utc_now, settings.firm), listener, stop))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from token_engine.storage.database import Transaction
@@ -15,7 +16,8 @@ _ACCOUNTS: Final = (
     ("021000089-4000123456", "USD", "Demo Bank of New York", "8200000.00"),
     ("50100123456789", "INR", "Demo Bank of India", "415000000.00"),
 )
-NUMBERS: Final = [(number, currency) for number, currency, _, _ in _ACCOUNTS]
+OPENINGS: Final = [(number, currency, Decimal(balance)) for number, currency, _, balance in _ACCOUNTS]
+"""What the simulated bank opens them with."""
 
 
 async def create(tx: Transaction, now: datetime) -> None:
