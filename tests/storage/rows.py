@@ -159,6 +159,7 @@ VALUES ('{ACCOUNT}', '2025-11-19Z', '2025-11-19Z', 'engine', '2025-11-19Z');
 INSERT INTO balance_observations (account_id, poll_id, observed_at, as_of, balance, balance_type, ledger_balance,
     position_balance, explained, difference, level)
 SELECT '{ACCOUNT}', min(id), '2025-11-19Z', '2025-11-19Z', 100, 'ITBD', 100, 100, 0, 0, 'Ok' FROM balance_polls;
+INSERT INTO bank_files VALUES ('bank', sha256('1'), 'camt052.xml', 1, '2025-11-19Z', '2025-11-19Z');
 """,
 }
 """By the schema version whose engine could have written them."""

@@ -30,6 +30,8 @@ class StatedBalance(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     credit_debit: CreditDebit
     as_of: date | None = None
+    at: datetime | None = None
+    """`Dt/DtTm`, without a time zone where the bank names none. The checks of a statement go by `as_of`."""
     includes_credit_line: bool = False
     interim: bool = False
     """`SubTp` INTM, or :60M: and :62M: of an MT: it opens or closes a page of the statement, not the statement."""

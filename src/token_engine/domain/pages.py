@@ -111,7 +111,8 @@ def _balances(pages: Sequence[Heading]) -> tuple[StatedBalance, ...]:
     """
     found: dict[StatedBalance, None] = {}
     for page in pages:
-        found |= dict.fromkeys(b for b in page.balances if not (b.interim or b.code == _INTERIM))
+        own = (b for b in page.balances if not (b.interim or b.code == _INTERIM))
+        found |= dict.fromkeys(structs.replace(b, at=None) for b in own)
     return tuple(found)
 
 
@@ -149,7 +150,8 @@ def _is_last(page: Heading) -> bool:
 
 def _content(page: Statement) -> Statement:
     """What it says, but for the message that it came in."""
-    sent = structs.replace(page.heading, message_id="", created_at=None, copy=False)
+    balances = tuple(structs.replace(b, at=None) for b in page.heading.balances)
+    sent = structs.replace(page.heading, message_id="", created_at=None, copy=False, balances=balances)
     return structs.replace(page, heading=sent)
 
 

@@ -12,26 +12,20 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from hashlib import file_digest
 from pathlib import Path
 from typing import Final
 
-from msgspec import structs
-
+from token_engine.banks.mailbox import UNFINISHED
 from token_engine.domain.receipt import Receipt, Rejected
-from token_engine.domain.refusal import Refusal
 from token_engine.entrypoints.road import Road
 from token_engine.telemetry.logs import logger
-from token_engine.tiers.delivery import Delivery, Door, delivery
-from token_engine.tiers.intake import LARGE, LARGEST_FILE, deliveries, large_statement
+from token_engine.tiers.delivery import Delivery, Door
+from token_engine.tiers.intake import LARGE, file_deliveries
 
 DONE: Final = "done"
 REJECTED: Final = "rejected"
-_UNFINISHED: Final = (".part", ".tmp", ".filepart", ".crdownload", ".writing")
-"""What transfer clients call a file while they write it."""
 _TOGETHER: Final = 100
 """Files at most, and `LARGE` bytes, that are held in memory at once."""
-_KEPT_OF_TOO_LARGE: Final = 64 * 1024
 _log = logger()
 
 
@@ -60,7 +54,7 @@ class DropFolder:
         for entry in os.scandir(self._path):
             if entry.is_file(follow_symlinks=False) and not entry.name.startswith("."):
                 path = Path(entry.path)
-                if path.suffix.lower() not in _UNFINISHED:
+                if path.suffix.lower() not in UNFINISHED:
                     yield path, entry.stat(follow_symlinks=False)
 
     async def _take(self, paths: Sequence[Path]) -> None:
@@ -98,20 +92,8 @@ class DropFolder:
             _log.warning("A dropped file cannot be put aside", file=path.name, reason=str(error))
 
     def _deliveries(self, path: Path) -> list[Delivery]:
-        now = self._clock()
-        large = large_statement(path, Door.FILE, now)
-        if large is not None:
-            return [large]
         name = path.name.encode("utf-8", "replace").decode()
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
-            if len(raw) <= LARGEST_FILE:
-                return deliveries(raw, Door.FILE, name, now)
-            file.seek(0)
-            digest, size = file_digest(file, "sha256").digest(), file.tell()
-        why = Refusal("too_large", f"{name[:100]}: {size} bytes; no statement, and larger than {LARGEST_FILE}", "file")
-        beginning = delivery(raw[:_KEPT_OF_TOO_LARGE], Door.FILE, name, now)
-        return [structs.replace(beginning, digest=digest, size=size, refused=why)]
+        return file_deliveries(path, Door.FILE, name, self._clock())
 
 
 def _batches(paths: Sequence[Path], found: Mapping[Path, tuple[int, int]]) -> Iterator[list[Path]]:

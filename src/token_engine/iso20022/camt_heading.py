@@ -217,10 +217,20 @@ def _balance(bal: Element, place: str) -> StatedBalance:
         # Banks that leave the indicator out have no account in debit to tell apart.
         credit_debit=CreditDebit.CRDT if indicator is None else credit_debit(indicator, f"{place}/CdtDbtInd"),
         as_of=day(find(bal, "Dt"), f"{place}/Dt"),
+        at=_time_of(bal),
         includes_credit_line=any(each is not None and yes_no(each, f"{place}/CdtLine/Incl") for each in includes),
         # ExternalBalanceSubType1Code: the balance at the foot or head of a page.
         interim=text_at(bal, "Tp", "SubTp", "Cd") == "INTM",
     )
+
+
+def _time_of(bal: Element) -> datetime | None:
+    """The time of a balance, or None where there is none or no readable one: the day beside it has been read."""
+    word = text_at(bal, "Dt", "DtTm")
+    try:
+        return datetime.fromisoformat(word) if "T" in word else None
+    except ValueError:
+        return None
 
 
 def day(element: Element | None, path: str) -> date | None:

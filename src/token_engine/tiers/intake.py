@@ -21,6 +21,8 @@ LARGE: Final = 32 * 1024 * 1024
 LARGEST_FILE: Final = 256 * 1024 * 1024
 """Bytes of a file that is held in memory: a bundle, or many notifications."""
 
+_KEPT_OF_TOO_LARGE: Final = 64 * 1024
+
 LARGEST_BODY: Final = 32 * 1024 * 1024
 """Bytes, also after expansion, that a door open to the network takes: what it keeps whole it must be able
 to hold several times over. Larger files come through `token-engine ingest`.
@@ -34,6 +36,22 @@ def deliveries(raw: bytes, door: Door, source: str, received_at: datetime) -> li
     if isinstance(members, Refusal):
         return [structs.replace(delivery(raw, door, source, received_at), refused=members)]
     return [delivery(member, door, name, received_at) for name, member in members]
+
+
+def file_deliveries(path: Path, door: Door, name: str, received_at: datetime) -> list[Delivery]:
+    """What is to be recorded of a file, which `name` is the source of. Raises OSError where it cannot be read."""
+    large = large_statement(path, door, received_at)
+    if large is not None:
+        return [structs.replace(large, source=name[:300])]
+    with path.open("rb") as file:
+        raw = file.read(LARGEST_FILE + 1)
+        if len(raw) <= LARGEST_FILE:
+            return deliveries(raw, door, name, received_at)
+        file.seek(0)
+        digest, size = file_digest(file, "sha256").digest(), file.tell()
+    why = Refusal("too_large", f"{name[:100]}: {size} bytes; no statement, and larger than {LARGEST_FILE}", "file")
+    beginning = delivery(raw[:_KEPT_OF_TOO_LARGE], door, name, received_at)
+    return [structs.replace(beginning, digest=digest, size=size, refused=why)]
 
 
 def large_statement(path: Path, door: Door, received_at: datetime) -> Delivery | None:

@@ -99,3 +99,17 @@ CREATE TRIGGER balance_observations_append_only BEFORE UPDATE OR DELETE OR TRUNC
 ALTER TABLE emi_accounts
     ADD COLUMN observed_gap NUMERIC(26,8) NOT NULL DEFAULT 0,
     ADD COLUMN observed_at TIMESTAMPTZ;
+
+-- Files of a bank's mailbox (host to host) that went down the road, so that a restarted engine does not fetch them
+-- again. In the database and not beside the engine: a database that is put back to yesterday asks for them again.
+CREATE TABLE bank_files (
+    connection VARCHAR(60) NOT NULL REFERENCES bank_connections (name),
+    identity BYTEA NOT NULL,         -- SHA-256 of name, size and time: a bank may use a name every day
+    name TEXT NOT NULL,              -- for people
+    size BIGINT NOT NULL,
+    modified_at TIMESTAMPTZ NOT NULL,
+    delivered_at TIMESTAMPTZ NOT NULL,
+
+    PRIMARY KEY (connection, identity),
+    CONSTRAINT bank_files_identity_is_a_digest CHECK (length(identity) = 32)
+);
