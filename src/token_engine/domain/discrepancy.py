@@ -47,6 +47,9 @@ STATED_NOT_NOTIFIED: Final = "STATED_NOT_NOTIFIED"
 STATEMENT_MISSING: Final = "STATEMENT_MISSING"
 """The statement of a business day was due and had not come. Opened when it was due; its subject is the day."""
 
+DRIFT: Final = "DRIFT"
+"""The difference between bank and ledger moves day by day towards a bound. Its subject is the direction."""
+
 
 class Status(StrEnum):
     """OPEN: nobody's. INVESTIGATING: somebody's. RESOLVED: done, by the engine or a person."""
