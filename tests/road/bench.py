@@ -38,7 +38,7 @@ TABLES = (
     "statement_calendars", "statement_releases", "matching_policies", "matching_cursors", "open_items",
     "match_suggestions", "match_requests", "match_events", "account_roles", "report_sign_offs", "audit_leaves",
     "archive_checkpoints", "archive_bundles", "bank_connections", "account_polling", "intraday_runs", "balance_polls",
-    "balance_observations", "bank_files",
+    "balance_observations", "bank_files", "trend_days", "account_trends",
 )  # fmt: skip
 
 

@@ -161,6 +161,11 @@ INSERT INTO balance_observations (account_id, poll_id, observed_at, as_of, balan
 SELECT '{ACCOUNT}', min(id), '2025-11-19Z', '2025-11-19Z', 100, 'ITBD', 100, 100, 0, 0, 'Ok' FROM balance_polls;
 INSERT INTO bank_files VALUES ('bank', sha256('1'), 'camt052.xml', 1, '2025-11-19Z', '2025-11-19Z');
 """,
+    14: f"""
+INSERT INTO trend_days VALUES ('{ACCOUNT}', '2025-11-18', -1, 5);
+INSERT INTO account_trends VALUES ('{ACCOUNT}', '2025-11-17', '2025-11-18Z', 'drift', 0.5, '2025-11-10', 'rising',
+    '2025-11-20Z');
+""",
 }
 """By the schema version whose engine could have written them."""
 

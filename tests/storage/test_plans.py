@@ -33,6 +33,7 @@ ROAD = {
     "ledger": ["books", "holders", "post", "of_keys", "originals"],
     "idempotency": ["lock", "lock_all", "first_answer", "first_answers", "keep"],
     "calendars": ["of_accounts", "missing"],
+    "trends": ["fold", "load", "save", "open_drifts"],
     "payouts": ["lock", "facts", "holders", "used", "hold", "one", "move", "timed_out", "raised"],
 }  # fmt: skip
 STATEMENTS = [(module, name) for module, names in ROAD.items() for name in names]
@@ -40,6 +41,7 @@ BIG = {
     "emi_accounts", "bank_entries", "bank_entry_sightings", "bank_messages", "reconciliation_discrepancies",
     "discrepancy_events", "circuit_breaker_steps", "audit_log", "outbox", "ledger_movements", "ledger_holders",
     "idempotency_keys", "fundings", "payouts", "entry_meetings", "breaker_overrides",
+    "trend_days", "account_trends",
 }  # fmt: skip
 BASE_CASES = ["empty", "full", "full and analysed"]
 
@@ -93,6 +95,10 @@ INSERT INTO payouts (id, account_id, end_to_end_id, amount, holder, state, reque
     settled_by, settled_at, settled_reason)
 SELECT md5('payout ' || n)::uuid, CASE WHEN n % 2 = 0 THEN md5('1')::uuid ELSE md5((1 + n % 2000)::text)::uuid END,
     'E' || n, 1, 'H1', 'CANCELLED', 'ann', now(), now(), 'bob', now(), 'r' FROM generate_series(1, 50000) n;
+INSERT INTO trend_days SELECT md5(n::text)::uuid, '2026-01-01'::date + d, 0, 1
+FROM generate_series(1, 2000) n, generate_series(0, 59) d;
+INSERT INTO account_trends SELECT md5(n::text)::uuid, '2026-03-01', now(), 'steady', 0
+FROM generate_series(1, 2000) n;
 """
 
 
@@ -229,6 +235,10 @@ def test_every_statement_of_the_road_is_on_the_list() -> None:
         "ledger": {"accounts_named", "movements", "supply", "holders_of_token", "drift"},
         "idempotency": set(),
         "calendars": {"save", "due", "looked", "stated", "drift"},
+        "trends": {
+            "days", "state", "last_observations", "observations", "drifting", "no_fold_meanwhile", "room_for_the_fold",
+            "forget_fold", "fold_all", "drop_wrong", "add_missing", "unlike",
+        },
         "payouts": {"listing", "meetings", "overdue", "overdue_gone", "under_way", "drift"},
     }
     for module, names in ROAD.items():

@@ -22,6 +22,7 @@ from token_engine.cli import (
     report,
     run,
     statement,
+    trend,
     upkeep,
 )
 
@@ -56,6 +57,8 @@ app.command("incident")(report.incident)
 app.command("archive")(archive.archive)
 app.command("verify")(archive.verify_bundles)
 app.add_typer(archive.keys, name="archive-key")
+app.command("trend")(trend.trend)
+app.command("recompute-trends")(trend.recompute_trends)
 app.command("check")(upkeep.check)
 app.command("migrate")(upkeep.migrate)
 

@@ -8,7 +8,7 @@ import typer
 
 from token_engine.cli.options import DATA, Data, DatabaseUrl, database_of
 from token_engine.cli.session import unreachable_is_exit_2, with_database
-from token_engine.storage import accounts, calendars, ledger, matches, payouts, receipts
+from token_engine.storage import accounts, calendars, ledger, matches, payouts, receipts, trends
 from token_engine.storage import migrate as steps
 from token_engine.storage.database import Database
 
@@ -27,7 +27,8 @@ def migrate(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
 def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
     """Recompute every position from its entries, every ledger balance from its movements, and what is reserved from
     the payouts under way; hold every mint against the bank's entry that it was for, both sides of every match against
-    each other, and what is said of missing statements against the statements. Exits 1 if anything differs.
+    each other, what is said of missing statements against the statements, and the days of trends against the
+    observations. Exits 1 if anything differs.
     """
 
     async def work(database: Database) -> list[str]:
@@ -40,6 +41,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
             reserved = await payouts.drift(tx)
             waiting = await calendars.drift(tx)
             unequal = await matches.unequal(tx)
+            unlike_days = await trends.unlike(tx)
         return [
             *(f"{_of(row)}: stored {row['stored']}, its entries make {row['folded']}" for row in positions),
             *(f"{_of(row)}: ledger balance {row['stored']}, its movements make {row['folded']}" for row in balances),
@@ -57,6 +59,11 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
                 f"with movements of {row['movements']}"
                 for row in unequal
             ),
+            *(
+                f"{_of(row)}: trend of {row['day']} stored as {row['stored_low']} to {row['stored_high']}, its "
+                f"observations make {row['low']} to {row['high']}"
+                for row in unlike_days
+            ),
         ]
 
     wrong = with_database(database_of(database_url, data), work)
@@ -69,6 +76,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
     typer.echo("Every mint is of a booked credit, and of its amount.")
     typer.echo("What is reserved is what payouts hold.")
     typer.echo("What is said to be missing of statements is missing.")
+    typer.echo("Every day of a trend is the fold of its observations.")
     typer.echo("Every match is of equal sums, or forced by two people.")
 
 

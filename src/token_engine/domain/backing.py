@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -110,6 +110,30 @@ def _within(deviation: Decimal, bank: Decimal, percent: Decimal, cap: Decimal | 
     if cap is not None and deviation > cap:
         return False
     return EXACT.multiply(deviation, Decimal(100)) <= EXACT.multiply(percent, bank)
+
+
+class Bound(NamedTuple):
+    """A difference (bank - ledger, in major units) that is the last on its side of `beyond`."""
+
+    difference: Decimal
+    beyond: Level
+
+
+def bounds(bank: Decimal, policy: Policy = DEFAULT_POLICY) -> tuple[Bound, ...]:
+    """Where an account that holds `bank` (major units) changes its level, from the lowest difference up: the shortfall
+    that is tolerated, and the upper bounds of Ok, Minor and Significant. None where every difference is Critical.
+    """
+    if bank <= 0:
+        return ()
+    found = [Bound(EXACT.minus(policy.shortfall_tolerance), Level.CRITICAL)]
+    for percent, cap, beyond in (
+        (policy.ok_percent, policy.ok_cap, Level.MINOR),
+        (policy.minor_percent, policy.minor_cap, Level.SIGNIFICANT),
+        (policy.significant_percent, policy.significant_cap, Level.CRITICAL),
+    ):
+        share = EXACT.multiply(EXACT.multiply(percent, bank), Decimal("0.01"))
+        found.append(Bound(share if cap is None else min(share, cap), beyond))
+    return tuple(found)
 
 
 def verdict_as_of(

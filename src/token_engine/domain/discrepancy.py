@@ -50,6 +50,9 @@ STATEMENT_MISSING: Final = "STATEMENT_MISSING"
 POSITION_DIFFERS: Final = "POSITION_DIFFERS"
 """The bank's own balance, when it was asked, is not what its messages add up to, nor explained by what is expected."""
 
+DRIFT: Final = "DRIFT"
+"""The difference between bank and ledger moves day by day towards a bound. Its subject is the direction."""
+
 
 class Status(StrEnum):
     """OPEN: nobody's. INVESTIGATING: somebody's. RESOLVED: done, by the engine or a person."""

@@ -75,13 +75,13 @@ for _tier in ("tier1", "tier2", "tier3"):
 
 def exposition(
     discrepancies: Mapping[str, int], breakers: Mapping[str, bool], under_way: Mapping[str, int], unpublished: int,
-    rejected: int, *, oldest_seconds: Mapping[str, float], payouts: Mapping[str, int],
+    rejected: int, *, oldest_seconds: Mapping[str, float], payouts: Mapping[str, int], drifting: int,
 ) -> bytes:  # fmt: skip
     """The scrape: this process's counters, and the state as the database has it.
 
     `discrepancies` counts open ones by severity and `oldest_seconds` is the age of the oldest, `breakers` says
     by account id whether it is open, `under_way` counts what people are about: 'override' and 'closing'. `payouts`
-    counts those under way: 'held' and 'sent'.
+    counts those under way: 'held' and 'sent'; `drifting` accounts that drift towards a bound.
     """
     lines = [
         "# HELP token_engine_reconciliation_discrepancies Open discrepancies by severity.",
@@ -108,6 +108,7 @@ def exposition(
     for name, help_text, value in (
         ("payouts_held", "Payouts that hold tokens and were not sent yet.", payouts["held"]),
         ("payouts_sent", "Payouts that were sent and the bank has not booked yet.", payouts["sent"]),
+        ("accounts_drifting", "Accounts whose difference drifts towards a bound.", drifting),
         ("circuit_breaker_overrides_in_force", "Open breakers that are overridden.", under_way.get("override", 0)),
         ("circuit_breaker_closings_pending", "Closings that wait for approval.", under_way.get("closing", 0)),
         ("outbox_events", "Events written and not yet handed to JetStream.", unpublished),

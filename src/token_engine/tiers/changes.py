@@ -95,6 +95,11 @@ class Changes:
         self._raised.append(found)
         self._story.append(told)
 
+    def returned(self, found: Discrepancy, told: Told) -> None:
+        """The ground of one that nobody has resolved is there again."""
+        self._raised.append(found)
+        self._story.append(told)
+
     def told(self, told: Told, account: Account, event_id: str) -> None:
         """What a person did with a discrepancy of `account`: into its story, the outbox and the audit log."""
         self._story.append(told)

@@ -26,6 +26,9 @@ MESSAGE_REJECTED: Final = "reconciliation.message.rejected"
 DAY_CLOSED: Final = "reconciliation.eod.complete"
 """A statement was taken in and its day has a snapshot, reconciled or not."""
 
+DRIFT: Final = "reconciliation.tier2.drift"
+"""An account drifts towards a bound."""
+
 BREAKER: Final[dict[Breaker, str]] = {
     Breaker.OPEN: "reconciliation.circuit_breaker.activated",
     Breaker.SUSPENDED: "reconciliation.circuit_breaker.suspended",

@@ -183,6 +183,11 @@ def _accounts(app: FastAPI, rooms: Rooms) -> None:
             view = await accounts.show(tx, account_id, rooms.clock())
         return envelope.ok(view) if view else envelope.not_found("account", account_id)
 
+    @app.get(f"{_V1}/accounts/{{account_id}}/trend", tags=["tier 2"])
+    async def trend(account_id: str) -> Response:
+        """Where its difference between bank and ledger is going, and when it would cross a bound."""
+        return await questions.trend(rooms, account_id)
+
     @app.post(f"{_V1}/accounts/{{account_id}}/close", tags=["accounts"])
     async def close(account_id: str, actor: Actor = "api") -> Response:
         """Close an account: messages for it are rejected from then on."""

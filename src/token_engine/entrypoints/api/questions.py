@@ -17,8 +17,9 @@ from token_engine.storage import breakers as stored_breakers
 from token_engine.storage import discrepancies as stored_discrepancies
 from token_engine.storage import messages as stored_messages
 from token_engine.storage import payouts as stored_payouts
+from token_engine.storage import trends as stored_trends
 from token_engine.telemetry import metrics
-from token_engine.tiers import accounts, intraday
+from token_engine.tiers import accounts, intraday, trend_view
 
 LARGEST_PAGE: Final = 1000
 
@@ -43,13 +44,22 @@ async def scrape(rooms: Rooms) -> Response:
         breakers = await stored_accounts.breakers(tx)
         under_way = Counter(act.act for act in await stored_breakers.under_way(tx, rooms.clock()))
         payouts = await stored_payouts.under_way(tx)
+        drifting = await stored_trends.drifting(tx)
         unpublished, rejected = await stored_accounts.backlog(tx)
     now = rooms.clock()
     ages = {severity: (now - opened_at).total_seconds() for severity, opened_at in oldest.items()}
     text = metrics.exposition(
-        discrepancies, breakers, under_way, unpublished, rejected, oldest_seconds=ages, payouts=payouts
+        discrepancies, breakers, under_way, unpublished, rejected, oldest_seconds=ages, payouts=payouts,
+        drifting=drifting,
     )  # fmt: skip
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def trend(rooms: Rooms, name: str) -> Response:
+    """404 where no account is named so."""
+    async with rooms.database.transaction() as tx:
+        view = await trend_view.view(tx, name, rooms.clock())
+    return envelope.ok(view) if view else envelope.not_found("account", name)
 
 
 async def review_all(rooms: Rooms) -> Response:
