@@ -10,22 +10,21 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
-from random import Random
 from typing import Final
 
 import uvicorn
+from nats.js import JetStreamContext
 
-from token_engine.banks.simulated import camt as simulated_camt
-from token_engine.banks.simulated.books import Books
-from token_engine.banks.simulated.traffic import SimulatedBank
 from token_engine.config import INTRADAY_MINUTES, Connections, Settings, write_connections
 from token_engine.entrypoints.api.app import build
 from token_engine.entrypoints.api.hot import in_front_of
 from token_engine.entrypoints.api.questions import count_reviews
 from token_engine.entrypoints.api.rooms import Rooms
+from token_engine.entrypoints.bank_door import BankDoor
 from token_engine.entrypoints.batcher import Batcher
+from token_engine.entrypoints.demo_bank import DemoBank, listen_on_loopback
 from token_engine.entrypoints.drop_folder import DropFolder
-from token_engine.entrypoints.lanes import HOLDS, MESSAGES, STATEMENTS
+from token_engine.entrypoints.lanes import HOLDS, MESSAGES, OBSERVATIONS, STATEMENTS
 from token_engine.entrypoints.nats import client as nats_client
 from token_engine.entrypoints.nats.consumer import NOTIFICATIONS, STATEMENTS_FEED, Consumer
 from token_engine.entrypoints.nats.ledger_feed import LedgerFeed
@@ -37,6 +36,7 @@ from token_engine.entrypoints.nats.streams import (
     ensure_notification_streams,
     ensure_statement_streams,
 )
+from token_engine.entrypoints.poller import Poller
 from token_engine.entrypoints.road import Road
 from token_engine.entrypoints.scheduler import every
 from token_engine.servers import DataDirectory, EmbeddedNats, EmbeddedPostgres, ServerError
@@ -45,8 +45,8 @@ from token_engine.storage.migrate import migrate
 from token_engine.telemetry.logs import logger
 from token_engine.tiers import breakers, calendar, demo, fundings, intraday, payout_acts
 
-_DEMO_SUBJECT: Final = "iso20022.camt.054"
 _DEMO_SECONDS: Final = 1.0
+_DEMO_REPORT_SECONDS: Final = 300.0
 _WATCH_SECONDS: Final = 0.25
 _EXPIRY_SECONDS: Final = 5.0  # how late the news of an expiry may be; the expiry itself waits for nothing
 _DROP_SECONDS: Final = 2.0
@@ -190,6 +190,15 @@ async def _engine(
         if settings.inbox is not None:
             stack.push_async_callback(every(_DROP_SECONDS, DropFolder(settings.inbox, road, utc_now).look))
 
+        observations = Batcher(database, utc_now, relay.wake, OBSERVATIONS)
+        must_not_end(observations.start(), stop)
+        stack.push_async_callback(observations.stop)
+        doors = BankDoor(database, road, utc_now)
+        engine = f"{socket.gethostname()}-{os.getpid()}"
+        poller = Poller(database, utc_now, observations, doors.open, engine, count_reviews)
+        must_not_end(poller.start(), stop)
+        stack.push_async_callback(poller.stop)
+
         async def review() -> None:
             count_reviews(await intraday.review_all(database, utc_now()))
             relay.wake()
@@ -200,21 +209,28 @@ async def _engine(
         for sweep in (breakers.expire, fundings.expire, payout_acts.expire, calendar.missing_statements):
             stack.push_async_callback(every(_EXPIRY_SECONDS, _swept(sweep, database, relay)))
         if settings.demo:
-            books = Books(settings.data_dir / "simulated_bank.db")
-            stack.callback(books.close)
-            books.open_accounts(demo.OPENINGS, "Token Engine demo", utc_now())
-            bank = SimulatedBank(books, Random())  # noqa: S311
-
-            async def notify() -> None:
-                notice = bank.next_notification(utc_now())
-                if notice is not None:
-                    await js.publish(_DEMO_SUBJECT, simulated_camt.notification(notice))
-                    bank.told(notice, utc_now())
-
-            stack.push_async_callback(every(_DEMO_SECONDS, notify))
-        stack.push_async_callback(await _serve(Rooms(database, road, holds, utc_now, settings.firm), listener, stop))
+            await _demo(settings, database, js, stack, stop)
+            poller.wake()
+        rooms = Rooms(database, road, holds, utc_now, poller, settings.firm)
+        stack.push_async_callback(await _serve(rooms, listener, stop))
         _say_ready(settings)
         yield
+
+
+async def _demo(
+    settings: Settings, database: Database, js: JetStreamContext, stack: contextlib.AsyncExitStack, stop: asyncio.Event
+) -> None:
+    """A bank that moves money, tells of it, and can be asked."""
+    bank = DemoBank(settings.data_dir, js, utc_now)
+    stack.callback(bank.close)
+    listener = listen_on_loopback(settings.port + 1)
+    stack.push_async_callback(await _run_server(bank.served(), listener, stop, "the demo's bank"))
+    port = listener.getsockname()[1]
+    await bank.report()
+    await bank.introduce(database, port)
+    stack.push_async_callback(every(_DEMO_SECONDS, bank.notify))
+    stack.push_async_callback(every(_DEMO_REPORT_SECONDS, bank.report))
+    _log.info(f"The demo's bank can be told what to do at http://127.0.0.1:{port}/simulated/accounts")
 
 
 def _swept(
@@ -253,8 +269,14 @@ async def _serve(rooms: Rooms, listener: socket.socket, stop: asyncio.Event) -> 
         in_front_of(build(rooms), rooms), log_level="warning", access_log=False, lifespan="off",
         timeout_graceful_shutdown=3, timeout_keep_alive=75, server_header=False,
     )  # fmt: skip
+    return await _run_server(config, listener, stop, "http")
+
+
+async def _run_server(
+    config: uvicorn.Config, listener: socket.socket, stop: asyncio.Event, name: str
+) -> Callable[[], Awaitable[None]]:
     server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    task = asyncio.create_task(server.serve(sockets=[listener]), name=name)
     must_not_end(task, stop)
     await server.ready.wait()
 

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
+from token_engine.banks.asking import AskingPolicy
+from token_engine.banks.guarded import Guarded
 from token_engine.domain.observation import BankAccount, NoObservation, Observation, Why
 from token_engine.entrypoints.batcher import Batcher
 from token_engine.entrypoints.lanes import OBSERVATIONS
@@ -27,15 +28,11 @@ from token_engine.tiers.polling import NewPolling
 CONNECTION = b"INSERT INTO bank_connections VALUES ('bank', 'json', '{}', 'tests', now())"
 
 
-class Asked(msgspec.Struct):
-    answer: Observation | NoObservation
-    requests: int = 1
+POLICY = AskingPolicy(at_once=4, requests_a_minute=600_000, most_requests=1)
 
 
 class Bank:
     """Holds what its accounts hold, and says so after a moment."""
-
-    concurrency = 4
 
     def __init__(self) -> None:
         self.balances: dict[str, str | None] = {}
@@ -46,7 +43,7 @@ class Bank:
         self.held_back.set()
         self._now = 0
 
-    async def ask(self, account: BankAccount, now: datetime, most_requests: int | None) -> Asked:
+    async def booked_balance(self, account: BankAccount, now: datetime) -> Observation | NoObservation:
         self.asked[account.number] += 1
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
@@ -55,9 +52,8 @@ class Bank:
         self._now -= 1
         balance = self.balances.get(account.number, "1000")
         if balance is None:
-            return Asked(NoObservation(why=Why.UNREACHABLE, text="nobody there"))
-        answer = Observation(balance=Decimal(balance), currency="AED", as_of=now, balance_type="interimBooked")
-        return Asked(answer)
+            return NoObservation(why=Why.UNREACHABLE, text="nobody there")
+        return Observation(balance=Decimal(balance), currency="AED", as_of=now, balance_type="interimBooked")
 
     async def close(self) -> None:
         self.closed = True
@@ -83,8 +79,8 @@ async def engine(url: str, bank: Bank, name: str = "one") -> AsyncIterator[Engin
     def now() -> datetime:
         return datetime.now(UTC)
 
-    def connect(_: ConnectionRow) -> Bank:
-        return bank
+    def connect(row: ConnectionRow) -> Guarded:
+        return Guarded(bank, row.name, POLICY, now, Random(1))
 
     database = Database(url, pool_size=4)
     await database.open()
@@ -128,7 +124,7 @@ def test_all_that_is_due_is_asked_and_judged_and_no_more_at_once_than_was_claime
             one.poller.start()
             await one.until("SELECT count(*) FROM balance_polls WHERE answered_at IS NOT NULL", 40)
             assert set(bank.asked.values()) == {1}
-            assert bank.most_at_once <= 2 * bank.concurrency
+            assert bank.most_at_once <= POLICY.at_once
             assert await one.rows("SELECT level, count(*) FROM balance_observations GROUP BY 1 ORDER BY 1") == [
                 ("Critical", 1), ("Ok", 38),
             ]  # fmt: skip

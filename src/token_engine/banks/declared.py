@@ -140,7 +140,9 @@ class DeclaredJson:
             currency=currency,
             as_of=moment(answer, place, _text(answer, place, "as_of", self._as_of.one(answer, balance, place))),
             credit_line_included=self._includes_credit_line(answer, place, balance),
-            account=self._account and _text(answer, place, "account", self._account.one(answer, balance, place)),
+            account=None
+            if self._account is None
+            else _text(answer, place, "account", self._account.one(answer, balance, place)),
         )
 
     def _figure(self, answer: Answer, place: str, balance: Any, currency: str) -> Decimal:

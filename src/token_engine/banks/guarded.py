@@ -51,6 +51,8 @@ class Guarded:
         self._connector = connector
         self._name = name
         self._policy = policy
+        self.at_once = policy.at_once
+        """How many requests the bank bears at a time."""
         self._clock = clock
         self._random = random
         self._places = asyncio.Semaphore(policy.at_once)

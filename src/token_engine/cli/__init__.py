@@ -10,6 +10,7 @@ from token_engine.cli import (
     breaker,
     calendar,
     close_day,
+    connection,
     discrepancies,
     fundings,
     ingest,
@@ -17,6 +18,7 @@ from token_engine.cli import (
     messages,
     payouts,
     policy,
+    polling,
     read,
     receipts,
     report,
@@ -48,6 +50,8 @@ app.command("open-items")(matches.open_items)
 app.add_typer(payouts.app, name="payouts")
 app.add_typer(statement.app, name="statement")
 app.add_typer(calendar.app, name="calendar")
+app.add_typer(connection.app, name="connection")
+app.add_typer(polling.app, name="polling")
 app.add_typer(policy.app, name="policy")
 app.add_typer(breaker.app, name="breaker")
 app.command("report")(report.report)

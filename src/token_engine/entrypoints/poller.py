@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 import psycopg_pool
 
-from token_engine.domain.observation import BankAccount, NoObservation, Observation
+from token_engine.banks.guarded import Guarded
+from token_engine.domain.observation import NoObservation
 from token_engine.entrypoints.batcher import Batcher
 from token_engine.storage import polling as stored
 from token_engine.storage.database import Database
@@ -34,24 +35,6 @@ _GRACE_SECONDS: Final = 3.0
 _log = logger()
 
 
-class Asked(Protocol):
-    """What came of asking, and how many requests it took."""
-
-    @property
-    def answer(self) -> Observation | NoObservation: ...
-    @property
-    def requests(self) -> int: ...
-
-
-class Bank(Protocol):
-    """An open connection to a bank that keeps to what the bank allows (`banks/guarded.py`)."""
-
-    @property
-    def concurrency(self) -> int: ...
-    async def ask(self, account: BankAccount, now: datetime, most_requests: int | None) -> Asked: ...
-    async def close(self) -> None: ...
-
-
 Outcome = Observed | NoObservation | Exception
 
 
@@ -60,8 +43,8 @@ class Poller:
 
     def __init__(
         self, database: Database, clock: Callable[[], datetime],
-        observations: Batcher[Answered, Observed | NoObservation], connect: Callable[[ConnectionRow], Bank], name: str,
-        reviewed: Callable[[list[dict[str, object]]], None],
+        observations: Batcher[Answered, Observed | NoObservation], connect: Callable[[ConnectionRow], Guarded],
+        name: str, reviewed: Callable[[list[dict[str, Any]]], None],
     ) -> None:  # fmt: skip
         """`connect` opens a bank; what is wrong with its settings shows in its answers. `reviewed` counts accounts that
         a run judged without asking.
@@ -159,10 +142,10 @@ class Poller:
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
 
-    async def ask(self, bank: Bank, claim: Claim) -> Outcome:
+    async def ask(self, bank: Guarded, claim: Claim) -> Outcome:
         """Ask, and have the answer judged; it is written down also where the bank failed."""
         began = self._clock()
-        asked = await bank.ask(claim.account, began, claim.most_requests)
+        asked = await bank.ask(claim.account, claim.most_requests)
         at = self._clock()
         metrics.POLL_SECONDS.labels(claim.connection).observe((at - began) / timedelta(seconds=1))
         if isinstance(asked.answer, NoObservation):
@@ -181,7 +164,7 @@ class Poller:
 class _Door:
     """A bank and who is being asked there."""
 
-    def __init__(self, bank: Bank, set_at: datetime) -> None:
+    def __init__(self, bank: Guarded, set_at: datetime) -> None:
         self.open = bank
         self.set_at = set_at
         self.asking: set[asyncio.Task[Outcome]] = set()
@@ -191,7 +174,7 @@ class _Door:
         """How many more to claim: twice as many as can be asked at once, so that none waits for the next look; nothing
         until half of them are through, so that each look is worth its transaction.
         """
-        most = 2 * self.open.concurrency
+        most = 2 * self.open.at_once
         return most - len(self.asking) if len(self.asking) <= most // 2 else 0
 
     async def leave(self) -> None:

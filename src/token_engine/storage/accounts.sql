@@ -23,7 +23,7 @@ UPDATE emi_accounts SET closed_at = %(now)s WHERE id = %(id)s AND closed_at IS N
 SELECT a.id, a.account_number, a.currency, b.name AS bank, a.ledger_balance, a.bank_reported_balance,
     a.reserved_balance, a.available_balance, a.last_reconciliation_at, a.reconciliation_status,
     a.reconciliation_source, a.reconciliation_difference, a.circuit_breaker, a.ledger_mode, a.created_at, a.closed_at,
-    a.statement_missing_since
+    a.statement_missing_since, a.observed_gap, a.observed_at
 FROM emi_accounts a JOIN banks b ON b.id = a.bank_id
 WHERE (%(id)s::uuid IS NULL OR a.id = %(id)s::uuid)
     AND (%(number)s::text IS NULL OR a.account_number = %(number)s::text)

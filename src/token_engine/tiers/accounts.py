@@ -190,6 +190,8 @@ def _view(row: dict[str, Any], policy: Policy, now: datetime) -> dict[str, Any]:
         "reconciliation_source": row["reconciliation_source"],
         "last_reconciliation_at": row["last_reconciliation_at"],
         "statement_missing_since": row["statement_missing_since"],
+        "observed_gap": in_currency(row["observed_gap"], row["currency"]),
+        "observed_at": row["observed_at"],
         "created_at": row["created_at"],
         "closed_at": row["closed_at"],
     }

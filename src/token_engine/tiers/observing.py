@@ -27,6 +27,7 @@ from token_engine.storage import observing, polling, positions
 from token_engine.storage.database import Transaction
 from token_engine.storage.observing import Facts, ObservationRow
 from token_engine.storage.polling import SettledRow
+from token_engine.tiers import trend
 from token_engine.tiers.changes import Changes
 from token_engine.tiers.differing import settle_differing
 
@@ -85,7 +86,9 @@ async def observe(tx: Transaction, answered: Sequence[Answered], now: datetime) 
     await observing.record(tx, bench.rows, bench.newest)
     if bench.newest:
         await settle_differing(tx, bench.changes, [o for o in kept.values() if o.standing], facts, now)
-        await observing.suspect(tx, {o.account.id: _suspected(o) for o in kept.values() if o.standing})
+        suspected = {o.account.id: _suspected(o) for o in kept.values() if o.standing}
+        extended = await trend.extend(tx, bench.changes, [_of_trend(o) for o in kept.values()], now)
+        await observing.suspect(tx, suspected | {key: True for key, drifts in extended.suspected.items() if drifts})
     await bench.changes.write(tx)
     return [kept[one.poll_id] if isinstance(one.answer, Observation) else one.answer for one in answered]
 
@@ -150,6 +153,11 @@ def _settled(one: Answered) -> SettledRow:
     if isinstance(one.answer, Observation):
         return SettledRow(one.poll_id, one.at, one.requests, None, None)
     return SettledRow(one.poll_id, one.at, one.requests, one.answer.why.value, one.answer.text[:_TEXT])
+
+
+def _of_trend(observed: Observed) -> trend.Observed:
+    seen = EXACT.subtract(observed.observation.balance, observed.explanation.explained)
+    return trend.Observed(observed.account, observed.observation.as_of, seen, observed.difference)
 
 
 def _suspected(observed: Observed) -> bool:

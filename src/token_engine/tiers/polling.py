@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from token_engine.domain.calendar import StatementCalendar
+from token_engine.domain.money import in_currency
 from token_engine.domain.observation import BankAccount, NoObservation, Why
 from token_engine.domain.person import check_actor
 from token_engine.domain.polling import INTERVALS, Schedule, offset_of
@@ -27,6 +28,7 @@ from token_engine.tiers.changes import Changes
 SHOWN: Final = 20
 _MOST_A_DAY: Final = 96 * 4
 _RESOURCE_LENGTH: Final = 140
+_OF_OBSERVATIONS: Final = frozenset({"as_of", "balance", "balance_type", "explained", "difference", "level"})
 
 
 class NewPolling(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -136,8 +138,15 @@ async def show(tx: Transaction, name: str, now: datetime) -> dict[str, Any]:
         "account_number": view["account_number"],
         "currency": view["currency"],
         "polling": how,
-        "polls": await polling.polls(tx, key, SHOWN),
+        "polls": [_shown(poll, view["currency"]) for poll in await polling.polls(tx, key, SHOWN)],
     }
+
+
+def _shown(poll: dict[str, Any], currency: str) -> dict[str, Any]:
+    """With decimal strings in major units; a poll that brought no balance has none."""
+    if poll["level"] is None:
+        return {name: value for name, value in poll.items() if name not in _OF_OBSERVATIONS}
+    return poll | {name: in_currency(poll[name], currency) for name in ("balance", "explained", "difference")}
 
 
 def _not_polled(name: str) -> RefusedError:

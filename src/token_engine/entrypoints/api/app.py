@@ -19,6 +19,7 @@ from token_engine.entrypoints.api import (
     envelope,
     fundings,
     intake,
+    intraday,
     ledger,
     matches,
     payouts,
@@ -82,6 +83,7 @@ def build(rooms: Rooms) -> FastAPI:
         redirect_slashes=False,
     )
     _tiers(app, rooms)
+    intraday.add(app, rooms)
     _accounts(app, rooms)
     _ledger(app, rooms)
     discrepancies.add_paths(app, rooms)
@@ -111,18 +113,6 @@ def _tiers(app: FastAPI, rooms: Rooms) -> None:
         check; 200 closed before by the same statement; 422 kept as rejected with the reason.
         """
         return await intake.eod(request, rooms)
-
-    @app.post(f"{_PREFIX}/intradey/all", tags=["tier 2"])
-    @app.post(f"{_PREFIX}/intraday/all", tags=["tier 2"], include_in_schema=False)
-    async def review_all() -> Response:
-        """Judge every account again."""
-        return await questions.review_all(rooms)
-
-    @app.post(f"{_PREFIX}/intradey/{{account_id}}", tags=["tier 2"])
-    @app.post(f"{_PREFIX}/intraday/{{account_id}}", tags=["tier 2"], include_in_schema=False)
-    async def review_one(account_id: str) -> Response:
-        """Judge one account again, named by id or number."""
-        return await questions.review_one(rooms, account_id)
 
     @app.get(f"{_PREFIX}/summary", tags=["monitoring"])
     async def summary() -> Response:

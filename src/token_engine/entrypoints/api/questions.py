@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from typing import Any, Final
-from uuid import UUID
 
 from starlette.responses import Response
 
-from token_engine.domain.refusal import Refusal
 from token_engine.entrypoints.api import envelope
 from token_engine.entrypoints.api.rooms import Rooms
 from token_engine.storage import accounts as stored_accounts
@@ -19,7 +17,7 @@ from token_engine.storage import messages as stored_messages
 from token_engine.storage import payouts as stored_payouts
 from token_engine.storage import trends as stored_trends
 from token_engine.telemetry import metrics
-from token_engine.tiers import accounts, intraday, trend_view
+from token_engine.tiers import accounts, trend_view
 
 LARGEST_PAGE: Final = 1000
 
@@ -60,27 +58,6 @@ async def trend(rooms: Rooms, name: str) -> Response:
     async with rooms.database.transaction() as tx:
         view = await trend_view.view(tx, name, rooms.clock())
     return envelope.ok(view) if view else envelope.not_found("account", name)
-
-
-async def review_all(rooms: Rooms) -> Response:
-    results = await intraday.review_all(rooms.database, rooms.clock())
-    count_reviews(results)
-    ok = sum(r["threshold_level"] == "Ok" for r in results)
-    return envelope.ok({"accounts_judged": len(results), "ok": ok, "mismatch": len(results) - ok, "results": results})
-
-
-async def review_one(rooms: Rooms, name: str) -> Response:
-    now = rooms.clock()
-    async with rooms.database.transaction() as tx:
-        view = await accounts.show(tx, name, now)
-        if view is None:
-            return envelope.not_found("account", name)
-        if view["last_reconciliation_at"] is None:
-            refusal = Refusal("no_evidence", f"the bank has not spoken of account {name} yet", "account_id")
-            return envelope.error(409, refusal)
-        results = await intraday.review(tx, [UUID(view["id"])], now)
-    count_reviews(results)
-    return envelope.ok(results[0])
 
 
 def count_reviews(results: list[dict[str, Any]]) -> None:

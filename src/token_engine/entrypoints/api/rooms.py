@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from token_engine.entrypoints.batcher import Batcher
+from token_engine.entrypoints.poller import Poller
 from token_engine.entrypoints.road import Road
 from token_engine.storage.database import Database
 from token_engine.tiers.once import Answer
@@ -14,12 +15,13 @@ from token_engine.tiers.payouts import Hold
 
 
 class Rooms(NamedTuple):
-    """The database, the road that all doors share, the batcher of holds, the clock (with a time zone), and whose name
-    stands on reports.
+    """The database, the road that all doors share, the batcher of holds, the clock (with a time zone), who asks
+    banks, and whose name stands on reports.
     """
 
     database: Database
     road: Road
     holds: Batcher[Hold, Answer]
     clock: Callable[[], datetime]
+    poller: Poller
     firm: str | None = None
