@@ -153,7 +153,7 @@ class Engine:
         name, *rest = arguments
         words = (
             [name, *rest, "--data", self.data]
-            if name not in ("accounts", "discrepancies", "payouts", "policy")
+            if name not in ("accounts", "connection", "discrepancies", "payouts", "policy", "polling")
             else [name, rest[0], "--data", self.data, *rest[1:]]
         )
         return run_command(*words, stdin=stdin, seconds=seconds)

@@ -20,6 +20,7 @@ import uvicorn
 from nats.js import JetStreamContext
 
 from token_engine.banks.access import Access
+from token_engine.banks.asking import AskingPolicy
 from token_engine.banks.authentication import ClientSecretBasic
 from token_engine.banks.berlin_group import BerlinGroupSettings
 from token_engine.banks.host_to_host_settings import Folder, HostToHostSettings
@@ -43,6 +44,7 @@ _CLIENT: Final = "token-engine"
 _ACTOR: Final = "demo"
 _EVERY_MINUTES: Final = 15
 _SETTLED_SECONDS: Final = 120
+_BEARS: Final = AskingPolicy(at_once=16, requests_a_minute=6_000)
 
 
 class DemoBank:
@@ -107,7 +109,7 @@ class DemoBank:
         ]
         async with database.transaction() as tx:
             for (number, _, _), (name, bank, access) in zip(demo.OPENINGS, ways, strict=True):
-                settings = ConnectionSettings(bank=bank, access=access)
+                settings = ConnectionSettings(bank=bank, access=access, asking=_BEARS)
                 await connections.save(tx, name, msgspec.json.encode(settings), _ACTOR, self._clock())
                 how = NewPolling(actor=_ACTOR, connection=name, every_minutes=_EVERY_MINUTES)
                 await polling.save(tx, number, how, self._clock())
