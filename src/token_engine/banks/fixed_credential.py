@@ -26,10 +26,15 @@ class FixedCredential(httpx2.Auth):
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         """As httpx2 asks for it."""
         settings = self._settings
+        try:
+            value = _value(settings)
+        except NoAccessError as error:
+            error.request = request
+            raise
         if isinstance(settings, BearerToken):
-            request.headers["Authorization"] = f"Bearer {_value(settings)}"
+            request.headers["Authorization"] = f"Bearer {value}"
         else:
-            request.headers[settings.header] = _value(settings)
+            request.headers[settings.header] = value
         yield request
 
 

@@ -62,12 +62,12 @@ class Tokens:
 
         Raises NoAccessError.
         """
-        now = self._clock()
-        if self._last is refused and self._fetching is None:
+        if self._last is refused:
+            now = self._clock()
             if self._renewed_at is not None and now - self._renewed_at < RENEWED_AT_MOST_EVERY:
                 return refused
             self._renewed_at = now
-            return await self._fetched()
+            self._last = None  # nobody takes it any more while another is fetched
         return await self.token()
 
     async def close(self) -> None:
@@ -146,14 +146,22 @@ class TokenAuth(httpx2.Auth):
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """As httpx2 asks for it. Raises NoAccessError."""
         await request.aread()
-        token = await self._tokens.token()
+        try:
+            token = await self._tokens.token()
+        except NoAccessError as error:
+            error.request = request
+            raise
         request.headers["Authorization"] = token.header()
         response = yield request
         if response.status_code != 401:
             return
         # Read to its end, it gives its connection back, which the request for a token may need.
         await response.aread()
-        another = await self._tokens.instead_of(token)
+        try:
+            another = await self._tokens.instead_of(token)
+        except NoAccessError as error:
+            error.request = request
+            raise
         if another is not token:
             request.headers["Authorization"] = another.header()
             yield request
