@@ -10,7 +10,7 @@ import httpx2
 
 from token_engine.banks.authentication import ApiKey, BearerToken
 from token_engine.banks.no_access import NoAccessError
-from token_engine.banks.secrets import SecretMissingError
+from token_engine.banks.secrets import SecretMissingError, SecretReference
 from token_engine.banks.token_request import where
 from token_engine.domain.observation import Why
 
@@ -26,11 +26,10 @@ class FixedCredential(httpx2.Auth):
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         """As httpx2 asks for it."""
         settings = self._settings
-        try:
-            value = _value(settings)
-        except NoAccessError as error:
-            error.request = request
-            raise
+        value = _value(settings.token if isinstance(settings, BearerToken) else settings.key)
+        if isinstance(value, NoAccessError):
+            value.request = request
+            raise value
         if isinstance(settings, BearerToken):
             request.headers["Authorization"] = f"Bearer {value}"
         else:
@@ -38,13 +37,13 @@ class FixedCredential(httpx2.Auth):
         yield request
 
 
-def _value(settings: BearerToken | ApiKey) -> str:
-    reference = settings.token if isinstance(settings, BearerToken) else settings.key
+def _value(reference: SecretReference) -> str | NoAccessError:
+    # The error is given back, not raised: a traceback that shows local variables would show the value.
     try:
         value = reference.read()
     except SecretMissingError as missing:
-        raise NoAccessError(Why.ACCESS_REFUSED, str(missing)) from None
+        return NoAccessError(Why.ACCESS_REFUSED, str(missing))
     # HTTP libraries quote a header that they refuse.
     if not _VISIBLE.fullmatch(value):
-        raise NoAccessError(Why.ACCESS_REFUSED, f"{where(reference)} holds what cannot stand in a header")
+        return NoAccessError(Why.ACCESS_REFUSED, f"{where(reference)} holds what cannot stand in a header")
     return value.decode()
