@@ -182,6 +182,9 @@ def test_a_wrong_secret_is_not_tried_again_and_again(tmp_path: Path) -> None:
         there.now += timedelta(seconds=5)
         await refused(there)
         assert there.bank.token_requests == 2
+        there.now -= timedelta(days=1)  # a clock that is set back does not make the refusal last
+        await refused(there)
+        assert there.bank.token_requests == 3
 
     run(tmp_path, story)
 

@@ -70,6 +70,7 @@ class Guarded:
         pause that ends too late is not waited for: the answer says how long it is (`retry_after`).
         """
         loop = asyncio.get_running_loop()
+        assert most_requests is None or most_requests > 0, "an account without a budget is not asked"
         most = self._policy.most_requests if most_requests is None else min(most_requests, self._policy.most_requests)
         deadline: float | None = None
         answer: Observation | NoObservation | None = None

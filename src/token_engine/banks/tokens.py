@@ -52,7 +52,7 @@ class Tokens:
         match last:
             case AccessToken() if now < last.good_until:
                 return last
-            case NoToken(why=Why.ACCESS_REFUSED) if now - last.said_at < REFUSAL_STANDS_FOR:
+            case NoToken(why=Why.ACCESS_REFUSED) if _since(last.said_at, now, REFUSAL_STANDS_FOR):
                 raise NoAccessError(last.why, last.text)
             case _:
                 return await self._fetched()
@@ -64,7 +64,7 @@ class Tokens:
         """
         if self._last is refused:
             now = self._clock()
-            if self._renewed_at is not None and now - self._renewed_at < RENEWED_AT_MOST_EVERY:
+            if self._renewed_at is not None and _since(self._renewed_at, now, RENEWED_AT_MOST_EVERY):
                 return refused
             self._renewed_at = now
             self._last = None  # nobody takes it any more while another is fetched
@@ -135,6 +135,10 @@ class Tokens:
             return response, body
         finally:
             await response.aclose()
+
+
+def _since(then: datetime, now: datetime, span: timedelta) -> bool:
+    return abs(now - then) < span  # a clock that is set back must not make it last
 
 
 class TokenAuth(httpx2.Auth):
