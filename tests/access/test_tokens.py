@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -243,12 +244,31 @@ def test_a_token_endpoint_that_gives_no_token(tmp_path: Path, reply: Reply, why:
     run(tmp_path, story)
 
 
-def test_a_token_endpoint_that_is_silent_and_one_that_is_not_there(tmp_path: Path) -> None:
+def test_a_token_endpoint_that_is_silent_or_slow_and_one_that_is_not_there(tmp_path: Path) -> None:
     async def story(there: World) -> None:
         there.bank.before_token = lambda: asyncio.sleep(5)
         assert (await refused(there)).why is Why.TIMED_OUT
 
     run(tmp_path, story, answer_seconds=1)
+
+    async def drop_by_drop() -> None:
+        async def drops(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    writer.write(b" ")
+                    await writer.drain()
+                    await asyncio.sleep(0.1)
+
+        server = await asyncio.start_server(drops, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with open_client(settings(url, tmp_path / "secret", answer_seconds=1), lambda: NOW) as client:
+            with pytest.raises(NoAccessError) as raised:
+                await client.get("/accounts")
+            assert raised.value.why is Why.TIMED_OUT
+        server.close()
+
+    asyncio.run(drop_by_drop())
 
     async def nobody() -> None:
         with socket.socket() as closed:
@@ -296,8 +316,8 @@ def test_closing_ends_a_request_for_a_token(tmp_path: Path) -> None:
         waiting = asyncio.create_task(there.ask())
         await asked.wait()
         await there.client.aclose()
-        with pytest.raises(NoAccessError):
-            await waiting
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "access token"]
+        with pytest.raises(NoAccessError, match="the access to the bank was closed"):
+            await waiting
 
     run(tmp_path, story)

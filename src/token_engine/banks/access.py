@@ -113,5 +113,5 @@ def _client(access: Access, transport: httpx2.AsyncBaseTransport, auth: httpx2.A
         headers={"User-Agent": "token-engine"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
-        trust_env=False,
+        trust_env=False,  # no proxies of the environment: who sees a bank's traffic is no matter of a shell's variables
     )

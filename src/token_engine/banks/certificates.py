@@ -86,8 +86,7 @@ class BankTransport(httpx2.AsyncBaseTransport):
             raise NoAccessError(Why.ACCESS_REFUSED, str(missing)) from None
         self._read = read
         outdated, self._before = self._before, current
-        # Environment proxies are not asked: who sees a bank's traffic is no matter of a shell's variables.
-        fresh = self._current = httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=self._limits)
+        fresh = self._current = httpx2.AsyncHTTPTransport(verify=context, limits=self._limits)
         if outdated is not None:  # answers on the one before may still be on their way
             await outdated.aclose()
         return fresh
