@@ -1,7 +1,7 @@
 """Measure, print one table, and write `benchmarks/out/figures.json`.
 
 python -m benchmarks [--full] [drain | latency | http | expectations | holds | growth | memory | reading |
-                              eod | matching | report …]
+                              eod | matching | report | sweep …]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import drain, eod, expectations, growth, holds, http, latency, matching, reading, report
+from benchmarks import drain, eod, expectations, growth, holds, http, latency, matching, reading, report, sweep
 from benchmarks.figure import Figure
 from benchmarks.servers import OUT, Servers, servers
 
@@ -32,6 +32,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Servers, bool], Iterator[Figure]]]] = {
     "eod": lambda running, full: eod.run(running, full=full),
     "matching": lambda running, full: matching.run(running, full=full),
     "report": lambda running, _: report.run(running),
+    "sweep": lambda running, _: sweep.run(running),
 }
 
 

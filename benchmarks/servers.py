@@ -119,7 +119,7 @@ class Process:
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self._log = log
         with log.open("wb") as output:
-            self._child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=_environment())
+            self._child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment())
         self.pid = self._child.pid
 
     def check(self) -> None:
@@ -224,7 +224,7 @@ def servers() -> Iterator[Servers]:
 def run_module(module: str, *arguments: str, within: float) -> str:
     """Run a client in a process of its own; returns what it prints. Raises if it fails."""
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=within, env=_environment())
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=within, env=environment())
     return done.stdout
 
 
@@ -264,6 +264,6 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """So that `benchmarks` is found from wherever it was called."""
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}

@@ -98,6 +98,27 @@ def open_accounts(url: str, count: int) -> None:
         connection.execute("VACUUM ANALYZE emi_accounts")
 
 
+def open_polled(url: str, connection_name: str, accounts: list[tuple[str, str]], balance: Decimal) -> None:
+    """Open accounts, by number and the bank's name for each, that hold `balance` on both sides and whose bank is asked
+    over a connection; none is due.
+    """
+    with psycopg.connect(url, autocommit=True) as connection, connection.transaction():
+        copy_into = connection.cursor().copy
+        keys = [UUID(int=(0xF << 124) | n) for n in range(len(accounts))]
+        columns = "id, bank_id, account_number, currency, ledger_balance, bank_reported_balance, reconciliation_status,"
+        with copy_into(f"COPY emi_accounts ({columns} last_reconciliation_at) FROM STDIN".encode()) as copy:
+            for key, (number, _) in zip(keys, accounts, strict=True):
+                copy.write_row((key, _BANK, number, CURRENCY, balance, balance, "OK", "2025-01-01T00:00Z"))
+        columns = "account_id, connection, resource, every_minutes, offset_seconds, next_slot_at, set_by, set_at"
+        with copy_into(f"COPY account_polling ({columns}) FROM STDIN".encode()) as copy:
+            for key, (_, resource) in zip(keys, accounts, strict=True):
+                moments = ("2099-01-01T00:00Z", "benchmark", "2025-01-01T00:00Z")
+                copy.write_row((key, connection_name, resource, 60, 0, *moments))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE emi_accounts")
+        connection.execute("VACUUM ANALYZE account_polling")
+
+
 def expect_all(url: str, workload: Workload) -> None:
     """Announce every credit as a funding, and hold the tokens of every debit as a payout."""
     with psycopg.connect(url, autocommit=True) as connection, connection.transaction():

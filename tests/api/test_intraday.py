@@ -81,7 +81,9 @@ def test_every_account_is_asked_in_its_banks_own_way_as_soon_as_the_engine_is_up
             polls: list[dict[str, Any]] = engine.get(f"{V1}/accounts/{number}/polling")["polls"]
             return next((poll for poll in polls if "level" in poll), None)
 
-        assert wait_for(last)["level"] == "Ok"
+        found = wait_for(last)
+        assert found is not None
+        assert found["level"] == "Ok"
         assert engine.get(f"{V1}/accounts/{number}/polling")["polling"]["connection"] == connection
     kinds = {c["name"]: c["kind"] for c in engine.get(f"{V1}/connections")["connections"]}
     assert kinds["demo-files"] == "host_to_host"
@@ -210,7 +212,7 @@ def test_of_many_accounts_the_answer_is_a_run_to_follow(engine: Engine, bank: Ba
     run = wait_for(lambda: (found := engine.get(follow))["state"] == "DONE" and found, seconds=60)
     assert run["actor"] == "ann"
     assert run["asked"] == run["answered"] >= 64
-    asked = {}
+    asked: dict[str, dict[str, Any]] = {}
     after = 0
     while page := engine.get(f"{follow}?after={after}&limit=25")["results"]:
         asked |= {r["account_number"]: r for r in page}
