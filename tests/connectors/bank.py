@@ -84,7 +84,10 @@ class Server:
     def __init__(self) -> None:
         self._banks: dict[str, Bank] = {}
         self._names = itertools.count(1)
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        # With its protocol named, asyncio sends each part of an answer at once and not 40 ms later (TCP_NODELAY).
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen(128)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             self._app,

@@ -1,4 +1,4 @@
-"""What may go wrong between a connector and its bank: each fault has its reason, none is a balance, none an exception."""
+"""What may go wrong between a connector and its bank: each fault has its reason; none is a balance or an exception."""
 
 from __future__ import annotations
 
