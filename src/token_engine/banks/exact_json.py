@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
 _MAY_BE_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
@@ -43,7 +43,11 @@ def parse(body: bytes) -> Any:
 
 def _number(word: str) -> Decimal:
     # 1e999999999 is a number of a gigabyte of digits once somebody writes it out.
-    if len(word) > 60 or (number := Decimal(word)).adjusted() > 30 or _decimals(number) > 60:
+    try:
+        number = Decimal(word) if len(word) <= 60 else None
+    except InvalidOperation:
+        number = None  # an exponent beyond any
+    if number is None or number.adjusted() > 30 or _decimals(number) > 60:
         raise NotExactError("a number beyond any amount of money")
     return number
 
