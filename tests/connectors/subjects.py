@@ -8,17 +8,24 @@ files). One that speaks HTTP extends `HttpSubject` and takes part in the tests o
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any, ClassVar, Final, Literal, Protocol
 
 import httpx2
 import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from connectors.bank import Bank, Reply, Request, Server, ok
+from token_engine.banks.access import Access, open_client
+from token_engine.banks.authentication import BearerToken
 from token_engine.banks.berlin_group import BerlinGroup, BerlinGroupSettings
 from token_engine.banks.connector import Connector
 from token_engine.banks.declared import DeclaredJson, JsonSettings, Sign
@@ -35,7 +42,6 @@ DEFAULT: Final = Freshness()
 SECRET: Final = "s3cr3t-c0nsent-and-key"
 os.environ["TEST_CONNECTORS_SECRET"] = SECRET
 REFERENCE: Final = SecretReference(env="TEST_CONNECTORS_SECRET")
-_TRUST: Final = ssl.create_default_context()  # once: reading the system's authorities takes longer than a test
 
 Kind = Literal["interim", "closing", "opening", "available", "expected"]
 
@@ -78,6 +84,19 @@ class Subject(Protocol):
         ...
 
 
+@cache
+def _authority() -> SecretReference:
+    """Of nobody: reading those that the system trusts takes longer than a test."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")])
+    built = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1)).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    os.environ["TEST_CONNECTORS_AUTHORITY"] = built.public_bytes(Encoding.PEM).decode()
+    return SecretReference(env="TEST_CONNECTORS_AUTHORITY")
+
+
 class HttpSubject:
     """A connector that speaks HTTP."""
 
@@ -104,14 +123,11 @@ class HttpSubject:
 
     @asynccontextmanager
     async def to(self, bank: Bank, freshness: Freshness = DEFAULT, seconds: float = 10) -> AsyncIterator[Connector]:
-        """A connector to this bank."""
-        client = httpx2.AsyncClient(
-            base_url=bank.base_url,
-            timeout=seconds,
-            trust_env=False,
-            verify=_TRUST,
-            headers={"Authorization": f"Bearer {SECRET}"},
-        )
+        """A connector to this bank, over the access that production has."""
+        token = BearerToken(token=REFERENCE)
+        access = Access(base_url=bank.base_url, authentication=token, certificate_authorities=_authority())
+        client = open_client(access, clock=lambda: NOW)
+        client.timeout = httpx2.Timeout(seconds)
         connector = self.connector(client, freshness)
         try:
             yield connector

@@ -74,14 +74,14 @@ def check(runner: asyncio.Runner, subject: HttpSubject, bank: Bank, account: Ban
     assert answer.as_of <= NOW
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=JSON)
 def test_any_json(server: Server, runner: asyncio.Runner, subject: HttpSubject, content: Any) -> None:
     with server.bank() as bank:
         check(runner, subject, bank, ACCOUNT, content)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_an_answer_with_one_thing_changed(
     server: Server, runner: asyncio.Runner, subject: HttpSubject, data: st.DataObject
