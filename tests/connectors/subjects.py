@@ -122,10 +122,14 @@ class HttpSubject:
         return ok(self.balances(books, "resource-1"))
 
     @asynccontextmanager
-    async def to(self, bank: Bank, freshness: Freshness = DEFAULT, seconds: float = 10) -> AsyncIterator[Connector]:
+    async def to(
+        self, bank: Bank, freshness: Freshness = DEFAULT, seconds: float = 10, connections: int = 64
+    ) -> AsyncIterator[Connector]:
         """A connector to this bank, over the access that production has."""
         token = BearerToken(token=REFERENCE)
-        access = Access(base_url=bank.base_url, authentication=token, certificate_authorities=_authority())
+        access = Access(
+            base_url=bank.base_url, authentication=token, certificate_authorities=_authority(), connections=connections
+        )
         client = open_client(access, clock=lambda: NOW)
         client.timeout = httpx2.Timeout(seconds)
         connector = self.connector(client, freshness)

@@ -203,7 +203,12 @@ def test_a_cancelled_question_leaves_nothing_open(subject: HttpSubject, bank: Ba
 
 
 def test_after_a_fault_the_next_question_is_answered(subject: HttpSubject, bank: Bank) -> None:
-    faults = [Reply(status=500), Reply(body=b"{"), Reply(body=b'{"a": 1}', cut_after=3), Reply(status=429)]
+    faults = [
+        Reply(status=500, body=b" " * 500_000),
+        Reply(body=b"{"),
+        Reply(body=b'{"a": 1}', cut_after=3),
+        Reply(status=429),
+    ]
 
     async def run(connector: Connector) -> None:
         for fault in faults:
@@ -213,7 +218,8 @@ def test_after_a_fault_the_next_question_is_answered(subject: HttpSubject, bank:
             assert isinstance(await connector.booked_balance(ACCOUNT, NOW), Observation)
 
     async def open_and_run() -> None:
-        async with subject.to(bank) as connector:
+        # One connection at most: whatever stayed open would be in the way.
+        async with subject.to(bank, seconds=3, connections=1) as connector:
             await run(connector)
 
     asyncio.run(open_and_run())

@@ -26,17 +26,18 @@ from token_engine.domain.observation import (
 NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 ACCOUNT = BankAccount(number="AE070331234567890123456", currency="AED")
 
-minutes = st.sampled_from([-500, -3, -2, -1, 0, 1, 59, 60, 61, 600, 5000])
+minutes = st.sampled_from([1, 1, 1, -500, -3, -2, -1, 0, 59, 60, 61, 600, 5000])
+# Mostly what may be judged, so that several of an answer are.
 balances = st.builds(
     ReportedBalance,
     place=st.sampled_from(["balances[0]", "balances[1]"]),
     type=st.sampled_from(["InterimBooked", "ClosingBooked", "Expected"]),
-    kind=st.none() | st.sampled_from(Kind),
-    amount=st.integers(-3, 3).map(Decimal),
-    currency=st.sampled_from(["AED", "USD"]),
+    kind=st.sampled_from([*[Kind.INTERIM] * 6, *Kind, None]),
+    amount=st.integers(-1, 1).map(Decimal),
+    currency=st.sampled_from([*["AED"] * 6, "USD"]),
     as_of=st.none() | minutes.map(lambda n: NOW - timedelta(minutes=n)),
-    credit_line_included=st.booleans(),
-    account=st.sampled_from([None, None, None, ACCOUNT.number, "ae07 0331234567890123456", "another"]),
+    credit_line_included=st.sampled_from([False] * 6 + [True]),
+    account=st.sampled_from([*[None] * 12, ACCOUNT.number, "ae07 0331234567890123456", "another"]),
 )
 rules = st.builds(Freshness, interim_minutes=st.integers(1, 700), closing_minutes=st.none() | st.integers(1, 700))
 
@@ -119,6 +120,27 @@ def test_the_text_names_the_field_and_the_figures(balance: ReportedBalance, why:
     answer = choose([balance], ACCOUNT, Freshness(), NOW)
     assert isinstance(answer, NoObservation)
     assert (answer.why, answer.text) == (why, text)
+
+
+def test_two_of_one_time_contradict_each_other_whatever_they_are_of() -> None:
+    one, other = reported(), reported(kind=Kind.CLOSING, type="ClosingBooked", amount=Decimal("7.3"))
+    day = Freshness(closing_minutes=60)
+    for pair in ([one, other], [other, one]):
+        answer = choose(pair, ACCOUNT, day, NOW)
+        assert isinstance(answer, NoObservation)
+        assert answer.why is Why.CONTRADICTORY
+        assert "7.20 AED" in answer.text
+        assert "7.30 AED" in answer.text
+        # What may not be judged contradicts nothing.
+        assert isinstance(choose(pair, ACCOUNT, Freshness(), NOW), Observation)
+    assert isinstance(choose([one, reported(amount=Decimal("7.20"))], ACCOUNT, day, NOW), Observation)
+
+
+@pytest.mark.parametrize(("seconds", "believed"), [(0, True), (120, True), (121, False), (600, False)])
+def test_how_far_a_clock_may_be_ahead(seconds: int, believed: bool) -> None:
+    answer = choose([reported(as_of=NOW + timedelta(seconds=seconds))], ACCOUNT, Freshness(), NOW)
+    assert isinstance(answer, Observation) == believed
+    assert isinstance(answer, Observation) or answer.why is Why.IN_THE_FUTURE
 
 
 def test_available_and_expected_are_in_no_list_of_booked_words() -> None:
