@@ -14,7 +14,7 @@ import pytest
 
 from connectors.bank import Bank, Reply, Request, Server, ok, zipped
 from connectors.subjects import ACCOUNT, HTTP_SUBJECTS, NOW, UNNAMED, Books, HttpSubject, Told
-from token_engine.banks import answers
+from token_engine.banks import answers, error_codes
 from token_engine.banks.connector import Connector
 from token_engine.domain.observation import BankAccount, NoObservation, Observation, Why
 
@@ -75,6 +75,40 @@ def test_a_status_says_why(subject: HttpSubject, bank: Bank, account: BankAccoun
 def test_when_to_ask_again(subject: HttpSubject, bank: Bank, status: int, said: str, wait: timedelta | None) -> None:
     bank.respond = lambda request: Reply(status=status, headers={"Retry-After": said})
     assert ask(subject, bank).retry_after == wait
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"tppMessages": [{"category": "ERROR", "code": "CONSENT_EXPIRED", "text": "..."}]}', "(CONSENT_EXPIRED)"),
+        (b'{"Errors": [{"ErrorCode": "UK.OBIE.Resource.InvalidConsentStatus"}]}', "InvalidConsentStatus)"),
+        (b'{"Errors": [{"Code": "Consent.AccountTemporarilyBlocked", "Message": "x"}]}', "TemporarilyBlocked)"),
+        (b'{"error": "invalid_token"}', "(invalid_token)"),
+        (b'{"error": "a sentence of the bank, with who knows what in it"}', "403 Forbidden"),
+        (b'{"error": {"code": 5}}', "403 Forbidden"),
+        (b'{"tppMessages": []}', "403 Forbidden"),
+        (b'{"error": "x"}' + b" " * 20_000, "403 Forbidden"),
+        (b"[" * 16_000, "403 Forbidden"),
+        (b"<html>", "403 Forbidden"),
+    ],
+)
+def test_the_code_of_an_error_is_told(subject: HttpSubject, bank: Bank, body: bytes, code: str) -> None:
+    bank.respond = lambda request: Reply(status=403, body=body, content_type="application/problem+json")
+    answer = ask(subject, bank)
+    assert answer.why is Why.ACCESS_REFUSED
+    assert answer.text.endswith(code)
+
+
+def test_an_error_that_is_cut_or_never_ends_is_that_error(
+    subject: HttpSubject, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(error_codes, "_LONGEST", 0.1)
+    body = b'{"error": "invalid_token"}'
+    for reply in (Reply(status=401, body=body, cut_after=10), Reply(status=401, body=body, dripping=True)):
+        bank.respond = lambda request, reply=reply: reply  # type: ignore[misc]
+        answer = ask(subject, bank)
+        assert (answer.why, answer.text.endswith("401 Unauthorized")) == (Why.ACCESS_REFUSED, True)
+    assert bank.let_go.wait(10), "the connection is still open"
 
 
 def test_no_redirect_is_followed(subject: HttpSubject, bank: Bank, server: Server) -> None:

@@ -77,6 +77,12 @@ def test_a_bank_that_repeats_what_it_was_sent(
         answer = ask(subject, bank)
         assert isinstance(answer, NoObservation)
         assert SECRET not in repr(answer)
+    for said in (SECRET, f"x.{SECRET}"):
+        bank.respond = lambda request, said=said: ok({"error": said}, status=401)  # type: ignore[misc]
+        answer = ask(subject, bank)
+        assert isinstance(answer, NoObservation)
+        assert "***" in answer.text
+        assert SECRET not in answer.text
     assert any(SECRET in repr(r.headers) for r in bank.requests)
     assert SECRET not in caplog.text
 
