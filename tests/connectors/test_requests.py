@@ -166,3 +166,28 @@ def test_a_name_that_no_longer_leads_anywhere_is_looked_up_again(subject: HttpSu
     assert first.why is Why.UNKNOWN_ACCOUNT
     assert isinstance(second, Observation), second
     assert len(bank.requests) == 4
+
+
+@pytest.mark.parametrize("subject", LISTING, ids=lambda s: s.name)
+def test_one_list_names_all_accounts(subject: HttpSubject, bank: Bank) -> None:
+    """Banks count requests: an engine that starts does not read a list of thousands for each of them."""
+    many = [(f"resource-{n}", f"AE97{n:04}", "AED") for n in range(20)]
+    listing(subject, bank, many)
+    accounts = [BankAccount(number=number, currency="AED") for _, number, _ in many]
+    ask(subject, bank, *accounts)
+    assert [r.path.endswith("/accounts") for r in bank.requests] == [True] + [False] * 20
+    named = [r.path.rsplit("/", 2)[1] for r in bank.requests[1:]]
+    assert named == [resource for resource, _, _ in many]
+
+
+@pytest.mark.parametrize("subject", LISTING, ids=lambda s: s.name)
+def test_an_account_that_is_listed_later_is_found(subject: HttpSubject, bank: Bank) -> None:
+    def respond(request: Request) -> Reply:
+        if request.path.endswith("/accounts"):
+            known = [("resource-1", ACCOUNT.number, "AED")] if len(bank.requests) > 2 else []
+            return ok(subject.accounts([*OTHERS, *known], None))
+        return subject.respond(MONEY, request)
+
+    bank.respond = respond
+    answers = ask(subject, bank, UNNAMED, UNNAMED, UNNAMED)
+    assert [isinstance(a, Observation) for a in answers] == [False, False, True]
