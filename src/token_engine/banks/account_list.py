@@ -9,7 +9,15 @@ from urllib.parse import quote
 import msgspec
 
 from token_engine.banks.answers import NotObservedError
-from token_engine.domain.observation import BankAccount, NoObservation, Observation, Why, same_account, shown
+from token_engine.domain.observation import (
+    BankAccount,
+    NoObservation,
+    Observation,
+    Why,
+    plain_number,
+    same_account,
+    shown,
+)
 
 SEVERAL_CURRENCIES: Final = "XXX"
 """NextGenPSD2's currency of an account that holds several."""
@@ -36,22 +44,24 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 class Resources:
-    """The bank's names for accounts, remembered while the connector lives: both standards promise that they stay."""
+    """The bank's names for accounts, remembered while the connector lives: the standards promise that they stay."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], str] = {}
+        self._listed: dict[str, list[ListedAccount]] = {}
 
     async def of(self, account: BankAccount, listed: Callable[[], Awaitable[Sequence[ListedAccount]]]) -> Resource:
-        """The bank's name for the account. The bank is asked for its list only when the name is not known.
+        """The bank's name for the account. The bank is asked for its list only when the last one does not tell it.
 
         Raises NotObservedError.
         """
         resource = account.resource
         if resource is None:
-            key = (account.number, account.currency)
-            resource = self._found.get(key)
-            if resource is None:
-                resource = self._found[key] = pick(await listed(), account)
+            try:
+                resource = pick(self._listed.get(plain_number(account.number), ()), account)
+            except NotObservedError:
+                everything = await listed()
+                resource = pick(everything, account)
+                self._listed = _by_number(everything)
         if resource in ("", ".", ".."):
             raise NotObservedError(Why.UNKNOWN_ACCOUNT, f"{resource!r} is no name of an account in a path")
         return Resource(resource)
@@ -59,7 +69,15 @@ class Resources:
     def heed(self, account: BankAccount, answer: Observation | NoObservation) -> None:
         """Forget a name that did not lead to the account."""
         if isinstance(answer, NoObservation) and answer.why in (Why.UNKNOWN_ACCOUNT, Why.OTHER_ACCOUNT):
-            self._found.pop((account.number, account.currency), None)
+            self._listed.pop(plain_number(account.number), None)
+
+
+def _by_number(listed: Sequence[ListedAccount]) -> dict[str, list[ListedAccount]]:
+    found: dict[str, list[ListedAccount]] = {}
+    for each in listed:
+        for number in {plain_number(number) for number in each.numbers}:
+            found.setdefault(number, []).append(each)
+    return found
 
 
 def pick(listed: Sequence[ListedAccount], account: BankAccount) -> str:

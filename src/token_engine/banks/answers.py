@@ -11,6 +11,7 @@ from typing import Any, Final
 import httpx2
 import msgspec
 
+from token_engine.banks.error_codes import error_code
 from token_engine.banks.exact_json import NotExactError, parse
 from token_engine.banks.no_access import NoAccessError
 from token_engine.banks.retry_after import retry_after
@@ -65,7 +66,7 @@ class Inquiry:
         """GET `url` (relative to the access's base URL, or absolute) and read its JSON.
 
         Exactly one request: no redirect is followed. Raises NotObservedError for everything but a complete answer of
-        200 with JSON in it; its text names method, path and status.
+        200 with JSON in it; its text names method, path and status, and the bank's code for its refusal.
         """
         try:
             request = self._client.build_request("GET", url, headers={"Accept-Encoding": "identity", **headers})
@@ -77,7 +78,7 @@ class Inquiry:
             async with asyncio.timeout(LONGEST_ANSWER):
                 response = await self._client.send(request, stream=True, follow_redirects=False)
                 try:
-                    _check_status(response, asked, self.now)
+                    await _check_status(response, asked, self.now)
                     _check_form(response, asked)
                     body = await _read(response, asked)
                 finally:
@@ -117,7 +118,7 @@ class Answer(msgspec.Struct, frozen=True):
         return NotObservedError(Why.UNREADABLE, f"{self.asked}: {text}")
 
 
-def _check_status(response: httpx2.Response, asked: str, now: datetime) -> None:
+async def _check_status(response: httpx2.Response, asked: str, now: datetime) -> None:
     status = response.status_code
     if status == 200:
         return
@@ -125,6 +126,8 @@ def _check_status(response: httpx2.Response, asked: str, now: datetime) -> None:
     told = f"{asked}: {status} {httpx2.codes.get_reason_phrase(status)}".rstrip()
     if response.is_redirect:
         told += ", and redirects are not followed"
+    elif code := await error_code(response):
+        told += f" ({code})"
     wait = retry_after(response.headers.get("Retry-After"), now) if status in (429, 503) else None
     raise NotObservedError(_why(status), told, wait)
 

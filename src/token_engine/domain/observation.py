@@ -178,7 +178,12 @@ def choose(
 
 def same_account(one: str, other: str) -> bool:
     """Whether two numbers are one account's, however they are spaced and spelled."""
-    return "".join(one.split()).upper() == "".join(other.split()).upper()
+    return plain_number(one) == plain_number(other)
+
+
+def plain_number(number: str) -> str:
+    """An account's number without blanks, in capitals."""
+    return "".join(number.split()).upper()
 
 
 def shown(said: str | None) -> str:
