@@ -1,4 +1,4 @@
-"""What stands between the validating proxy and the bank: it passes everything on, and can spoil one answer."""
+"""What stands before and behind the validating proxy: it passes everything on, and can spoil an answer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ import httpx2
 
 
 class Pipe:
-    """Passes requests on to `bank`, and its answers back. `seen` are the paths that came through."""
+    """Passes requests to `upstream`, without `prefix` in their paths, and its answers back."""
 
-    def __init__(self, bank: str) -> None:
-        self.bank = bank
-        self.called: str = bank
-        """How clients call the bank: its links are made to lead there, as a reverse proxy does."""
+    def __init__(self, upstream: str = "", prefix: str = "") -> None:
+        self.upstream = upstream
+        self.links = ("", "")
+        """What links begin with in answers, and what they begin with when they have passed."""
         self.seen: list[str] = []
+        """Paths that came through."""
+        self.warnings: list[str] = []
+        """What the validating proxy found in answers that it let pass."""
+        self._prefix = prefix
         self._spoil: Callable[[Any], int | None] | None = None
         self._http = httpx2.Client(timeout=20)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -50,8 +54,11 @@ class Pipe:
             def do_GET(self) -> None:
                 pipe.seen.append(self.path)
                 passed = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "accept-encoding")}
-                came = pipe._http.get(pipe.bank + self.path, headers=passed)
-                status, body = came.status_code, came.content.replace(pipe.bank.encode(), pipe.called.encode())
+                came = pipe._http.get(pipe.upstream + self.path.removeprefix(pipe._prefix), headers=passed)
+                status, body = came.status_code, came.content
+                if pipe.links[0]:
+                    body = body.replace(pipe.links[0].encode(), pipe.links[1].encode())
+                pipe.warnings += came.headers.get_list("sl-violations")
                 if pipe._spoil is not None:
                     said = json.loads(body)
                     status = pipe._spoil(said) or status

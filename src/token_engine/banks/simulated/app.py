@@ -24,11 +24,10 @@ from token_engine.banks.simulated.berlin_group import BerlinGroup
 from token_engine.banks.simulated.books import Books
 from token_engine.banks.simulated.dialect import PAGE, Answer, Dialect, Page, Wrong
 from token_engine.banks.simulated.faults import Faults, Kind
-from token_engine.banks.simulated.tokens import Refused, Tokens
+from token_engine.banks.simulated.tokens import PATH, Refused, Tokens
 from token_engine.banks.simulated.uae_open_finance import UaeOpenFinance
 from token_engine.banks.simulated.uk_open_banking import UkOpenBanking
 
-TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -45,7 +44,7 @@ class Bank(msgspec.Struct, frozen=True, kw_only=True):
 
 def routes(bank: Bank) -> list[Route]:
     """The APIs and the token endpoint."""
-    made = [Route(TOKEN_PATH, partial(_token, bank), methods=["POST"])]
+    made = [Route(PATH, partial(_token, bank), methods=["POST"])]
     dialects: Sequence[tuple[Dialect, str]] = (
         (BerlinGroup(), "/v1"), (UkOpenBanking(4), ""), (UkOpenBanking(3), ""), (UaeOpenFinance(), ""),
     )  # fmt: skip

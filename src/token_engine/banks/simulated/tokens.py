@@ -22,6 +22,8 @@ from joserfc.jwk import RSAKey
 from token_engine.banks.simulated.dialect import Wrong
 
 SCOPE: Final = "accounts"
+PATH: Final = "/oauth2/token"
+"""What the token endpoint's URL has after that of the issuer."""
 _LIFETIME: Final = timedelta(minutes=5)
 _BEARER_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFETIME: Final = timedelta(minutes=5)
@@ -126,8 +128,9 @@ class Tokens:
         if claims.get("iss") != client.id or named not in (None, client.id):
             return Refused("invalid_client", "iss, sub and client_id differ")
         audience = claims.get("aud")
-        if url not in (audience if isinstance(audience, list) else [audience]):
-            return Refused("invalid_client", f"aud is not {url}")
+        issuer = url.removesuffix(PATH)
+        if not {url, issuer}.intersection(audience if isinstance(audience, list) else [str(audience)]):
+            return Refused("invalid_client", f"aud is neither {issuer} nor {url}")
         expires = claims.get("exp")
         if not isinstance(expires, int) or not -_SKEW < _moment(expires, now) - now <= _ASSERTION_LIFETIME:
             return Refused("invalid_client", "the assertion has expired, or lives too long")
