@@ -128,7 +128,7 @@ def test_a_token_expires() -> None:
     tokens.register(Client(id="c", secret="s"))
 
     def give(at: datetime) -> str:
-        given = tokens.give("Basic Yzpz", b"grant_type=client_credentials", "http://bank/token", at)
+        given = tokens.give("Basic Yzpz", b"grant_type=client_credentials", frozenset(), at)
         assert not isinstance(given, Refused)
         return f"Bearer {given['access_token']}"
 

@@ -24,10 +24,11 @@ from token_engine.banks.simulated.berlin_group import BerlinGroup
 from token_engine.banks.simulated.books import Books
 from token_engine.banks.simulated.dialect import PAGE, Answer, Dialect, Page, Wrong
 from token_engine.banks.simulated.faults import Faults, Kind
-from token_engine.banks.simulated.tokens import PATH, Refused, Tokens
+from token_engine.banks.simulated.tokens import Refused, Tokens
 from token_engine.banks.simulated.uae_open_finance import UaeOpenFinance
 from token_engine.banks.simulated.uk_open_banking import UkOpenBanking
 
+TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -44,7 +45,7 @@ class Bank(msgspec.Struct, frozen=True, kw_only=True):
 
 def routes(bank: Bank) -> list[Route]:
     """The APIs and the token endpoint."""
-    made = [Route(PATH, partial(_token, bank), methods=["POST"])]
+    made = [Route(TOKEN_PATH, partial(_token, bank), methods=["POST"])]
     dialects: Sequence[tuple[Dialect, str]] = (
         (BerlinGroup(), "/v1"), (UkOpenBanking(4), ""), (UkOpenBanking(3), ""), (UaeOpenFinance(), ""),
     )  # fmt: skip
@@ -151,9 +152,9 @@ def _url(request: Request) -> str:
 
 
 async def _token(bank: Bank, request: Request) -> Response:
-    given = bank.tokens.give(
-        request.headers.get("authorization"), await request.body(), _url(request), bank.clock()
-    )  # fmt: skip
+    url = _url(request)
+    ours = frozenset({url, url.removesuffix(TOKEN_PATH)})
+    given = bank.tokens.give(request.headers.get("authorization"), await request.body(), ours, bank.clock())
     headers = {"Cache-Control": "no-store"}
     if not isinstance(given, Refused):
         return Response(_encode(given), 200, headers, "application/json")
