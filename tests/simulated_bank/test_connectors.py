@@ -44,7 +44,6 @@ def test_a_silent_debit_is_in_the_next_observation(bank: RunningBank, api: str) 
         ("server_error", {}, Why.SERVER_ERROR),
         ("not_json", {}, Why.UNREADABLE),
         ("cut", {}, Why.UNREACHABLE),
-        ("slow", {"milliseconds": 1500}, Why.TIMED_OUT),
         ("other_currency", {}, Why.OTHER_CURRENCY),
         ("stale", {}, Why.TOO_OLD),
         ("no_booked_balance", {}, Why.NO_BOOKED_BALANCE),
@@ -55,12 +54,20 @@ def test_a_silent_debit_is_in_the_next_observation(bank: RunningBank, api: str) 
 def test_what_a_fault_comes_to(bank: RunningBank, api: str, fault: str, more: dict[str, Any], why: Why) -> None:
     asked = account(bank)
     bank.fault(fault, account=IBAN, **more)
-    seen = ask(api, bank, asked, seconds=1 if why is Why.TIMED_OUT else 20)
+    seen = ask(api, bank, asked)
     assert isinstance(seen, NoObservation), seen
     assert seen.why is why, seen
     assert seen.retry_after == (timedelta(seconds=11) if why is Why.THROTTLED else None)
     bank.well_again()
     assert isinstance(ask(api, bank, asked), Observation)
+
+
+def test_a_bank_that_is_too_slow(bank: RunningBank) -> None:
+    asked = account(bank)
+    bank.fault("slow", account=IBAN, milliseconds=1500)
+    seen = ask(UK, bank, asked, seconds=1)
+    assert isinstance(seen, NoObservation)
+    assert seen.why is Why.TIMED_OUT
 
 
 @pytest.mark.parametrize("api", APIS)
