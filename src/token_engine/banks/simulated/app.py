@@ -152,9 +152,9 @@ def _url(request: Request) -> str:
 
 
 async def _token(bank: Bank, request: Request) -> Response:
-    given = bank.tokens.give(
-        request.headers.get("authorization"), await request.body(), _url(request), bank.clock()
-    )  # fmt: skip
+    url = _url(request)
+    ours = frozenset({url, url.removesuffix(TOKEN_PATH)})
+    given = bank.tokens.give(request.headers.get("authorization"), await request.body(), ours, bank.clock())
     headers = {"Cache-Control": "no-store"}
     if not isinstance(given, Refused):
         return Response(_encode(given), 200, headers, "application/json")

@@ -98,9 +98,10 @@ def _lines(account: Account, entries: Iterable[Entry]) -> str:
 
 
 def _line(account: Account, entry: Entry) -> str:
-    details = ""
+    # Amount and indicator again: some versions of these messages demand them of each transaction.
+    details = _amount(account, entry.amount)
     if entry.end_to_end is not None:
-        details = f"<Refs><EndToEndId>{escape(entry.end_to_end)}</EndToEndId></Refs>"
+        details = f"<Refs><EndToEndId>{escape(entry.end_to_end)}</EndToEndId></Refs>{details}"
     if entry.text is not None:
         details += f"<RmtInf><Ustrd>{escape(entry.text)}</Ustrd></RmtInf>"
     return (
@@ -108,5 +109,5 @@ def _line(account: Account, entry: Entry) -> str:
         f"<BookgDt><Dt>{entry.booking_date}</Dt></BookgDt><ValDt><Dt>{entry.booking_date}</Dt></ValDt>"
         f"<AcctSvcrRef>{escape(entry.reference)}</AcctSvcrRef>"
         "<BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>OTHR</Cd><SubFmlyCd>OTHR</SubFmlyCd></Fmly></Domn></BkTxCd>"
-        f"{f'<NtryDtls><TxDtls>{details}</TxDtls></NtryDtls>' if details else ''}</Ntry>"
+        f"<NtryDtls><TxDtls>{details}</TxDtls></NtryDtls></Ntry>"
     )

@@ -70,12 +70,14 @@ class Tokens:
         """No token that was given is known any more."""
         self._grants.clear()
 
-    def give(self, authorization: str | None, body: bytes, url: str, now: datetime) -> dict[str, Any] | Refused:
-        """Answer a request for a token that came to `url`."""
+    def give(
+        self, authorization: str | None, body: bytes, ours: frozenset[str], now: datetime
+    ) -> dict[str, Any] | Refused:
+        """Answer a request for a token. `ours` are the URLs that an assertion may be for: issuer and token endpoint."""
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         if form.get("grant_type") != "client_credentials":
             return Refused("unsupported_grant_type", "client_credentials is the only one")
-        client = self._client(authorization, form, url, now)
+        client = self._client(authorization, form, ours, now)
         if isinstance(client, Refused):
             return client
         scopes = frozenset(form.get("scope", SCOPE).split())
@@ -99,13 +101,15 @@ class Tokens:
             return Wrong.TOKEN_EXPIRED
         return grant if SCOPE in grant.scopes else Wrong.SCOPE_MISSING
 
-    def _client(self, authorization: str | None, form: Mapping[str, str], url: str, now: datetime) -> Client | Refused:
+    def _client(
+        self, authorization: str | None, form: Mapping[str, str], ours: frozenset[str], now: datetime
+    ) -> Client | Refused:
         if "client_assertion" in form:
             if authorization is not None:
                 return Refused("invalid_request", "a client names itself in one way")
             if form.get("client_assertion_type") != _BEARER_ASSERTION:
                 return Refused("invalid_client", "client_assertion_type is another")
-            return self._by_assertion(form["client_assertion"], form.get("client_id"), url, now)
+            return self._by_assertion(form["client_assertion"], form.get("client_id"), ours, now)
         name, secret = _basic(authorization)
         client = self._clients.get(name)
         known = client.secret if client is not None and client.secret is not None else ""
@@ -113,7 +117,7 @@ class Tokens:
             return Refused("invalid_client", "no client has this id and secret")
         return client
 
-    def _by_assertion(self, assertion: str, named: str | None, url: str, now: datetime) -> Client | Refused:
+    def _by_assertion(self, assertion: str, named: str | None, ours: frozenset[str], now: datetime) -> Client | Refused:
         """RFC 7523, 3: who made it, for whom, until when, and that it is used once."""
         try:
             said = msgspec.json.decode(jws.extract_compact(assertion.encode()).payload, type=dict[str, Any])
@@ -126,8 +130,8 @@ class Tokens:
         if claims.get("iss") != client.id or named not in (None, client.id):
             return Refused("invalid_client", "iss, sub and client_id differ")
         audience = claims.get("aud")
-        if url not in (audience if isinstance(audience, list) else [audience]):
-            return Refused("invalid_client", f"aud is not {url}")
+        if not ours.intersection(audience if isinstance(audience, list) else [str(audience)]):
+            return Refused("invalid_client", f"aud is none of {', '.join(sorted(ours))}")
         expires = claims.get("exp")
         if not isinstance(expires, int) or not -_SKEW < _moment(expires, now) - now <= _ASSERTION_LIFETIME:
             return Refused("invalid_client", "the assertion has expired, or lives too long")
