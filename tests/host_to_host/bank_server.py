@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ class Files(asyncssh.SFTPServer):
     """What lies under a folder; a test may override any of it."""
 
     def __init__(self, channel: Any, root: Path) -> None:
-        super().__init__(channel, chroot=str(root))
+        super().__init__(channel, chroot=os.fsencode(root))
 
 
 class Bank:

@@ -85,7 +85,7 @@ def test_hostile_names_and_links(bank: Bank) -> None:
     (bank.files / "secret.xml").write_bytes(b"not in the directory")
 
     class Hostile(Files):
-        async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:  # type: ignore[override]
+        async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
             async for name in super().scandir(path):
                 yield name
             plain = asyncssh.SFTPAttrs(size=3, permissions=0o100644, atime=1, mtime=1)
@@ -211,7 +211,7 @@ def test_a_directory_that_is_not_there_and_a_server_without_sftp(bank: Bank) -> 
 
 def test_a_server_that_does_not_answer_in_time_is_left(bank: Bank) -> None:
     class Slow(Files):
-        async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:  # type: ignore[override]
+        async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
             await asyncio.sleep(60)
             yield asyncssh.SFTPName(b"never")
 

@@ -27,16 +27,18 @@ OLDEST = timedelta(days=1)
 
 
 def stated(code: str, amount: str = "100", **more: Any) -> StatedBalance:
-    return StatedBalance(**{
+    told: dict[str, Any] = {
         "code": code, "amount": Decimal(amount), "currency": "AED", "credit_debit": CreditDebit.CRDT, "as_of": DAY,
-    } | more)  # fmt: skip
+    }  # fmt: skip
+    return StatedBalance(**told | more)
 
 
 def heading(*balances: StatedBalance, **more: Any) -> Heading:
-    return Heading(**{
+    told: dict[str, Any] = {
         "kind": MessageKind.REPORT, "type": "camt.052.001.08", "message_id": "M", "account_number": NUMBER,
         "created_at": NOON, "balances": balances,
-    } | more)  # fmt: skip
+    }  # fmt: skip
+    return Heading(**told | more)
 
 
 def at(text: str) -> datetime:
@@ -103,10 +105,11 @@ def about(*balances: ToldBalance, now: datetime = NOON, account: BankAccount = A
 
 
 def one(balance: str = "100", **more: Any) -> ToldBalance:
-    return ToldBalance(**{
+    told: dict[str, Any] = {
         "account_number": NUMBER, "currency": "AED", "balance": Decimal(balance), "balance_type": "ITBD",
         "as_of": NOON, "told_at": NOON, "includes_credit_line": False, "file": "f.xml",
-    } | more)  # fmt: skip
+    }  # fmt: skip
+    return ToldBalance(**told | more)
 
 
 HOUR = timedelta(hours=1)
@@ -178,9 +181,9 @@ def test_order_and_repetition_change_nothing(balances: list[ToldBalance], random
 def test_the_reader_keeps_the_time_of_a_balance() -> None:
     def read(day: str) -> StatedBalance:
         raw = (
-            '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.052.001.08"><BkToCstmrAcctRpt><GrpHdr><MsgId>M</MsgId>'
-            f"</GrpHdr><Rpt><Id>R</Id><Acct><Id><IBAN>{NUMBER}</IBAN></Id></Acct><Bal><Tp><CdOrPrtry><Cd>ITBD</Cd>"
-            f'</CdOrPrtry></Tp><Amt Ccy="AED">1</Amt><CdtDbtInd>DBIT</CdtDbtInd><Dt>{day}</Dt></Bal></Rpt>'
+            '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.052.001.08"><BkToCstmrAcctRpt>'
+            f"<GrpHdr><MsgId>M</MsgId></GrpHdr><Rpt><Id>R</Id><Acct><Id><IBAN>{NUMBER}</IBAN></Id></Acct>"
+            f'<Bal><Tp><CdOrPrtry><Cd>ITBD</Cd></CdOrPrtry></Tp><Amt Ccy="AED">1</Amt><CdtDbtInd>DBIT</CdtDbtInd><Dt>{day}</Dt></Bal></Rpt>'
             "</BkToCstmrAcctRpt></Document>"
         )
         got = read_message(raw.encode())
