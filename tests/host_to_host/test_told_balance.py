@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from token_engine.domain.entry import CreditDebit
 from token_engine.domain.notification import Heading, MessageKind, StatedBalance
-from token_engine.domain.observation import BankAccount, NoObservation, Observation, Why
+from token_engine.domain.observation import (
+    BankAccount,
+    Freshness,
+    Kind,
+    NoObservation,
+    Observation,
+    ReportedBalance,
+    Why,
+)
 from token_engine.domain.told_balance import ToldBalance, ToldBalances, told
 from token_engine.iso20022.reader import read_message
 
@@ -23,7 +31,8 @@ DUBAI = ZoneInfo("Asia/Dubai")
 DAY = date(2025, 11, 18)
 NOON = datetime(2025, 11, 18, 12, tzinfo=UTC)
 WRITTEN = datetime(2025, 11, 18, 12, 5, tzinfo=UTC)
-OLDEST = timedelta(days=1)
+OLDEST = timedelta(hours=3)
+FRESH = Freshness(interim_minutes=180, closing_minutes=24 * 60)
 
 
 def stated(code: str, amount: str = "100", **more: Any) -> StatedBalance:
@@ -75,8 +84,9 @@ def test_as_of_when(balance: StatedBalance, more: dict[str, Any], as_of: datetim
     if more == TOMORROW:  # the statement of the day after
         written, as_of = at("2025-11-19T03:01Z"), NEXT_DAWN
     [found] = told(heading(balance, **more), written, DUBAI, "f")
-    assert found.as_of == as_of
-    assert found.as_of <= written
+    assert found.reported.as_of == as_of
+    assert found.reported.as_of is not None
+    assert found.reported.as_of <= written
 
 
 @pytest.mark.parametrize(
@@ -95,24 +105,38 @@ def test_as_of_when(balance: StatedBalance, more: dict[str, Any], as_of: datetim
     ],
 )
 def test_which_balances_count(said: Heading, codes: list[str]) -> None:
-    assert [balance.balance_type for balance in told(said, WRITTEN, DUBAI, "f")] == codes
+    assert [balance.reported.type for balance in told(said, WRITTEN, DUBAI, "f")] == codes
 
 
 def about(*balances: ToldBalance, now: datetime = NOON, account: BankAccount = ACCOUNT) -> Observation | NoObservation:
     known = ToldBalances()
     known.note(balances)
-    return known.about(account, now, OLDEST)
+    return known.about(account, FRESH, now)
 
 
-def one(balance: str = "100", **more: Any) -> ToldBalance:
-    told: dict[str, Any] = {
-        "account_number": NUMBER, "currency": "AED", "balance": Decimal(balance), "balance_type": "ITBD",
-        "as_of": NOON, "told_at": NOON, "includes_credit_line": False, "file": "f.xml",
-    }  # fmt: skip
-    return ToldBalance(**told | more)
+def one(
+    amount: str = "100", *, number: str = NUMBER, as_of: datetime = NOON, told_at: datetime = NOON, line: bool = False,
+    currency: str = "AED", kind: Kind = Kind.INTERIM, file: str = "f.xml",
+) -> ToldBalance:  # fmt: skip
+    code = {Kind.INTERIM: "ITBD", Kind.CLOSING: "CLBD"}[kind]
+    reported = ReportedBalance(
+        place=file, type=code, kind=kind, amount=Decimal(amount), currency=currency, as_of=as_of,
+        credit_line_included=line,
+    )  # fmt: skip
+    return ToldBalance(number, reported, told_at)
 
 
 HOUR = timedelta(hours=1)
+
+
+def test_an_interim_balance_that_is_too_old_does_not_hide_a_closing_that_is_not() -> None:
+    found = about(one("1", as_of=NOON - 5 * HOUR), one("2", as_of=NOON - 20 * HOUR, kind=Kind.CLOSING))
+    assert isinstance(found, Observation)
+    assert found.balance_type == "CLBD"
+
+
+def test_a_number_with_blanks_is_the_same_account() -> None:
+    assert isinstance(about(one(number="ae07 0331 2345 6789 0123 456")), Observation)
 
 
 def test_the_newest_holds() -> None:
@@ -124,10 +148,10 @@ def test_the_newest_holds() -> None:
     ("balances", "why"),
     [
         ([], Why.NO_BOOKED_BALANCE),
-        ([one(account_number="other")], Why.NO_BOOKED_BALANCE),
+        ([one(number="other")], Why.NO_BOOKED_BALANCE),
         ([one(currency="USD")], Why.OTHER_CURRENCY),
-        ([one(includes_credit_line=True)], Why.CREDIT_LINE_INCLUDED),
-        ([one(includes_credit_line=True), one(currency="USD")], Why.CREDIT_LINE_INCLUDED),
+        ([one(line=True)], Why.CREDIT_LINE_INCLUDED),
+        ([one(line=True), one(currency="USD")], Why.CREDIT_LINE_INCLUDED),
         ([one(as_of=NOON - OLDEST - timedelta(seconds=1))], Why.TOO_OLD),
         ([one(as_of=NOON + HOUR)], Why.IN_THE_FUTURE),
         ([one("1"), one("2")], Why.CONTRADICTORY),
@@ -144,8 +168,8 @@ def test_what_may_not_be_judged(balances: list[ToldBalance], why: Why) -> None:
 @pytest.mark.parametrize(
     "beside",
     [
-        one("9", currency="USD"), one("9", includes_credit_line=True), one("9", as_of=NOON - HOUR),
-        one("9", told_at=NOON - HOUR), one("100.00"), one("9", account_number="other"),
+        one("9", currency="USD"), one("9", line=True), one("9", as_of=NOON - HOUR),
+        one("9", told_at=NOON - HOUR), one("100.00"), one("9", number="other"),
     ],
 )  # fmt: skip
 def test_what_stands_beside_it_and_does_no_harm(beside: ToldBalance) -> None:
@@ -158,7 +182,7 @@ def test_what_stands_beside_it_and_does_no_harm(beside: ToldBalance) -> None:
 
 @given(st.lists(st.builds(
     lambda balance, as_of, told_at, line: one(
-        str(balance), as_of=NOON - as_of * HOUR, told_at=NOON - told_at * HOUR, includes_credit_line=line
+        str(balance), as_of=NOON - as_of * HOUR, told_at=NOON - told_at * HOUR, line=line
     ),
     st.integers(1, 3), st.integers(0, 2), st.integers(0, 2), st.booleans(),
 ), max_size=8), st.randoms())  # fmt: skip
@@ -172,10 +196,10 @@ def test_order_and_repetition_change_nothing(balances: list[ToldBalance], random
         assert again.why is first.why
     else:
         assert again == first
-        newest = max((b.as_of, b.told_at) for b in balances if not b.includes_credit_line)
-        assert {b.balance for b in balances if not b.includes_credit_line and (b.as_of, b.told_at) == newest} == {
-            first.balance
-        }
+        plain = [
+            (b.reported.as_of, b.told_at, b.reported.amount) for b in balances if not b.reported.credit_line_included
+        ]
+        assert {amount for *age, amount in plain if tuple(age) == max(plain)[:2]} == {first.balance}
 
 
 def test_the_reader_keeps_the_time_of_a_balance() -> None:
@@ -183,7 +207,8 @@ def test_the_reader_keeps_the_time_of_a_balance() -> None:
         raw = (
             '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.052.001.08"><BkToCstmrAcctRpt>'
             f"<GrpHdr><MsgId>M</MsgId></GrpHdr><Rpt><Id>R</Id><Acct><Id><IBAN>{NUMBER}</IBAN></Id></Acct>"
-            f'<Bal><Tp><CdOrPrtry><Cd>ITBD</Cd></CdOrPrtry></Tp><Amt Ccy="AED">1</Amt><CdtDbtInd>DBIT</CdtDbtInd><Dt>{day}</Dt></Bal></Rpt>'
+            f'<Bal><Tp><CdOrPrtry><Cd>ITBD</Cd></CdOrPrtry></Tp><Amt Ccy="AED">1</Amt><CdtDbtInd>DBIT</CdtDbtInd>'
+            f"<Dt>{day}</Dt></Bal></Rpt>"
             "</BkToCstmrAcctRpt></Document>"
         )
         got = read_message(raw.encode())

@@ -64,7 +64,10 @@ class HostToHost:
         self._deliver = deliver
         self._delivered = delivered
         self._zone = ZoneInfo(settings.time_zone)
-        self._oldest = timedelta(minutes=settings.oldest_minutes)
+        self._freshness = settings.freshness
+        self._oldest = timedelta(
+            minutes=max(settings.freshness.interim_minutes, settings.freshness.closing_minutes or 0)
+        )
         self._told = ToldBalances()
         self._flight: asyncio.Task[Collected | NoObservation] | None = None
         self._last: tuple[datetime, Collected] | None = None
@@ -79,7 +82,7 @@ class HostToHost:
         collected = await self.collect(now)
         if isinstance(collected, NoObservation):
             return collected
-        return self._told.about(account, now, self._oldest)
+        return self._told.about(account, self._freshness, now)
 
     async def collect(self, now: datetime) -> Collected | NoObservation:
         """Deliver what is new, oldest first; why not, where the mailbox cannot be used. One look at a time, which all
