@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -377,6 +378,15 @@ def test_ten_thousand_files_by_sftp_and_a_second_look_that_fetches_none(bank: Ba
             await connector.close()
 
     asyncio.run(story())
+
+
+def test_another_name_size_or_time_is_another_file_also_after_a_restart() -> None:
+    files = [
+        ListedFile(NOW, "a", 1), ListedFile(NOW, "b", 1), ListedFile(NOW, "a", 2), ListedFile(NOW, "1 a", 1),
+        ListedFile(NOW + timedelta(microseconds=1), "a", 1), ListedFile(NOW, os.fsdecode(b"\xff"), 1),
+    ]  # fmt: skip
+    assert len({file.identity for file in files}) == len(files)
+    assert files[0].identity == ListedFile(NOW.astimezone(ZoneInfo("Asia/Dubai")), "a", 1).identity
 
 
 def test_settings_are_checked() -> None:

@@ -132,6 +132,15 @@ def test_more_than_was_asked_for_or_nothing_is_garbage(data: bytes) -> None:
         asyncio.run(against(peer, lambda session: session.read(b"f", 4, BytesIO())))
 
 
+def test_a_file_that_the_server_stops_giving_is_not_whole() -> None:
+    """Also where it says afterwards that all is well with it."""
+    peer = saying(
+        handle, lambda n: packet(Kind.STATUS, u32(n) + u32(4)), lambda n: packet(Kind.ATTRS, u32(n) + u32(0)),
+    )  # fmt: skip
+    with pytest.raises(StatusError, match="status 4"):
+        asyncio.run(against(peer, lambda session: session.read(b"f", 4, BytesIO())))
+
+
 def test_more_names_than_are_taken() -> None:
     def names(number: int) -> bytes:
         return _names(3, b"a", b"b", b"c")(number)
