@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,7 +167,30 @@ def test_another_key_is_refused(bank: Bank) -> None:
 
     error = refused(story)
     assert error.why is Why.ACCESS_REFUSED
-    assert "does not take the key" in str(error)
+    assert "does not take this user's key" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"), [("open", "others than its owner"), ("locked", "passphrase"), ("no key", "passphrase")]
+)
+def test_a_key_that_ssh_does_not_use_is_told_apart_from_one_that_the_server_does_not_take(
+    bank: Bank, spoilt: str, words: str
+) -> None:
+    match spoilt:
+        case "open":
+            bank.client_key.chmod(0o644)
+        case "locked":
+            subprocess.run(["ssh-keygen", "-q", "-p", "-N", "a passphrase", "-f", bank.client_key], check=True)
+        case _:
+            bank.client_key.write_bytes(b"hello")
+
+    async def story() -> None:
+        async with bank.open() as place:
+            await look(place)
+
+    error = refused(story)
+    assert error.why is Why.ACCESS_REFUSED
+    assert words in str(error)
 
 
 @pytest.mark.parametrize("missing", ["private_key", "known_hosts"])

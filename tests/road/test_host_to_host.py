@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import msgspec
 import pytest
 
 from host_to_host.bank_server import Bank, Files
@@ -21,12 +22,15 @@ from road.statement_writer import line as statement_line
 from road.statement_writer import message, statement
 from token_engine.banks.host_to_host import Collected, HostToHost, mailbox_of
 from token_engine.banks.host_to_host_settings import HostToHostSettings, Sftp
+from token_engine.banks.settings import ConnectionSettings
 from token_engine.domain.observation import BankAccount, Observation
+from token_engine.entrypoints.bank_door import BankDoor
 from token_engine.entrypoints.bank_files import BankFiles
 from token_engine.entrypoints.batcher import Batcher
 from token_engine.entrypoints.lanes import MESSAGES, STATEMENTS
 from token_engine.entrypoints.road import Road
 from token_engine.storage.database import Database
+from token_engine.storage.polling import ConnectionRow
 from token_engine.tiers import accounts
 from token_engine.tiers.accounts import NewAccount
 
@@ -79,8 +83,9 @@ class Counting(Files):
 class Room:
     """A running engine's way in, and its database."""
 
-    def __init__(self, database: Database, files: BankFiles, place: Sftp) -> None:
+    def __init__(self, database: Database, road: Road, files: BankFiles, place: Sftp) -> None:
         self.database = database
+        self.road = road
         self._files = files
         self._settings = HostToHostSettings(place=place)
 
@@ -116,7 +121,8 @@ async def room(url: str, place: Sftp) -> AsyncIterator[Room]:
     notifications.start()
     statements.start()
     try:
-        yield Room(database, BankFiles("bank", Road(notifications, statements), database, lambda: NOW), place)
+        road = Road(notifications, statements)
+        yield Room(database, road, BankFiles("bank", road, database, lambda: NOW), place)
     finally:
         await notifications.stop()
         await statements.stop()
@@ -197,5 +203,32 @@ def test_a_database_that_goes_away_keeps_no_file_from_coming_later(migrated: str
             later = await engine.connector().collect(NOW)
             assert later == Collected(delivered=6, failed=0, unsettled=0)
             assert await engine.rows("SELECT bank_reported_balance FROM emi_accounts") == [(Decimal(125),)]
+
+    asyncio.run(story())
+
+
+def row(settings: bytes) -> ConnectionRow:
+    return ConnectionRow("bank", "host_to_host", settings.decode(), "tests", NOW)
+
+
+def test_mailboxes_are_emptied_also_when_nobody_asks_for_a_balance(migrated: str, bank: Bank) -> None:
+    async def story() -> None:
+        async with bank.open() as place, room(migrated, place) as engine:
+            doors = BankDoor(engine.database, engine.road, lambda: NOW)
+            settings = ConnectionSettings(bank=HostToHostSettings(place=place, files="*.xml"))
+            opened = doors.open(row(msgspec.json.encode(settings)))
+            await doors.collect()
+            assert await engine.rows("SELECT count(*) FROM bank_files") == [(3,)]
+            again = ConnectionSettings(bank=HostToHostSettings(place=place))
+            reopened = doors.open(row(msgspec.json.encode(again)))
+            await opened.close()
+            await doors.collect()
+            assert await engine.rows("SELECT count(*) FROM bank_files") == [(6,)]
+            doors.open(row(b"{}"))
+            (bank.outbox / "more.xml").write_bytes(b"x")
+            os.utime(bank.outbox / "more.xml", (NOW.timestamp() - 100,) * 2)
+            await doors.collect()  # settings that cannot be read have no mailbox
+            assert await engine.rows("SELECT count(*) FROM bank_files") == [(6,)]
+            await reopened.close()
 
     asyncio.run(story())
