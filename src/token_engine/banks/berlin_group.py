@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID, uuid4
 
 import httpx2
@@ -49,8 +49,8 @@ class BerlinGroupSettings(
     time_zone: str = "Europe/Berlin"
     """The bank's: `referenceDate` is a day there."""
     interim_is_current: bool = False
-    """The bank documents that `interimBooked` is worked out when it is asked. Then that is its reference time; else the
-    bank has to state one."""
+    """The bank documents that `interimBooked` is always worked out when it is asked, also where it states when the
+    account last changed (days ago, on a quiet one)."""
     freshness: Freshness = Freshness()
 
     def __post_init__(self) -> None:
@@ -133,16 +133,22 @@ class BerlinGroup:
             changed = moment(answer, f"{place}.lastChangeDateTime", balance.last_change_date_time)
         if balance.reference_date is not None:
             dated = day(answer, f"{place}.referenceDate", balance.reference_date)
-        if kind is Kind.INTERIM:
-            today = now.astimezone(self._zone).date()
-            if self._settings.interim_is_current and dated in (None, today) and (changed is None or changed <= now):
+        match kind:
+            case Kind.INTERIM if changed is None and dated is None:
+                return now  # "always displaying running balance for current time": the standard's own example of it
+            case Kind.INTERIM if self._settings.interim_is_current and self._may_be_of(now, changed, dated):
                 return now
-            if dated and changed and end_of(dated, self._zone) < changed:
-                return end_of(dated, self._zone)
-            return changed
-        if dated is None:
-            return None  # when the account changed says nothing of which day this closed
-        return start_of(dated, self._zone) if kind is Kind.OPENING else end_of(dated, self._zone)
+            case Kind.INTERIM:
+                ended = end_of(dated, self._zone) if dated else None
+                return min(changed, ended) if changed and ended else changed
+            case Kind.OPENING:
+                return start_of(dated, self._zone) if dated else None
+            case _:
+                # When the account changed says nothing of which day this closed.
+                return end_of(dated, self._zone) if dated else None
+
+    def _may_be_of(self, now: datetime, changed: datetime | None, dated: date | None) -> bool:
+        return (changed is None or changed <= now) and dated in (None, now.astimezone(self._zone).date())
 
 
 def _other_account(answer: Answer, told: _Reference | None, account: BankAccount) -> NoObservation | None:

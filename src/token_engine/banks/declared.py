@@ -29,6 +29,8 @@ from token_engine.domain.observation import (
 )
 
 _FIELDS: Final = frozenset({"number", "currency", "resource"})
+_SECRET: Final = ("auth", "cookie", "key", "password", "secret", "signature", "token")
+"""In names of headers whose values do not belong into settings."""
 
 
 class Sign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,6 +80,9 @@ class JsonSettings(
         for _, field, form, conversion in string.Formatter().parse(self.url):
             if field is not None and (field not in _FIELDS or form or conversion):
                 raise ValueError(f"url: {{{field}}} is none of {{number}}, {{currency}} and {{resource}}")
+        for name, value in self.headers.items():
+            if isinstance(value, str) and any(word in name.lower() for word in _SECRET):
+                raise ValueError(f"headers: a credential is given by reference, and {name} looks like one")
         for name in ("balances", "amount", "currency", "as_of", "account", "credit_line_included"):
             if (path := getattr(self, name)) is not None:
                 JsonPath(path, name)
@@ -140,10 +145,13 @@ class DeclaredJson:
             currency=currency,
             as_of=moment(answer, place, _text(answer, place, "as_of", self._as_of.one(answer, balance, place))),
             credit_line_included=self._includes_credit_line(answer, place, balance),
-            account=None
-            if self._account is None
-            else _text(answer, place, "account", self._account.one(answer, balance, place)),
+            account=self._number(answer, place, balance),
         )
+
+    def _number(self, answer: Answer, place: str, balance: Any) -> str | None:
+        if self._account is None:
+            return None
+        return _text(answer, place, "account", self._account.one(answer, balance, place))
 
     def _figure(self, answer: Answer, place: str, balance: Any, currency: str) -> Decimal:
         said = self._amount.one(answer, balance, place)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from jsonpath import JSONPathEnvironment, JSONPathError
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from token_engine.banks.answers import Answer
 
-_STRICT: Final = JSONPathEnvironment(strict=True)
+if TYPE_CHECKING:
+    from jsonpath import JSONPathEnvironment
+
+
+@cache
+def _strict() -> JSONPathEnvironment:
+    # Here, so that whoever has no such bank does not pay for it.
+    from jsonpath import JSONPathEnvironment
+
+    return JSONPathEnvironment(strict=True)
 
 
 class JsonPath:
@@ -23,10 +31,13 @@ class JsonPath:
         self._relative = path.startswith("@")
         if not path.startswith(("$", "@")):
             raise ValueError(f"{name}: {path!r} begins neither with $ (the answer) nor with @ (a balance in it)")
+        from jsonpath import JSONPathError
+
+        self._error = JSONPathError
         try:
-            self._path = _STRICT.compile("$" + path[1:])
+            self._path = _strict().compile("$" + path[1:])
         except JSONPathError as error:
-            raise ValueError(f"{name}: {path!r} is no JSONPath: {error}") from None
+            raise ValueError(f"{name}: {path!r} is no JSONPath: {str(error).partition(chr(10))[0]}") from None
 
     def all(self, answer: Answer, balance: Any) -> list[Any]:
         """Everything that stands there. Raises NotObservedError when the answer is nested too deep to look."""
@@ -37,7 +48,7 @@ class JsonPath:
             return []  # nothing stands within a text or a number
         try:
             return list(self._path.findall(start))
-        except (JSONPathError, RecursionError) as error:
+        except (self._error, RecursionError) as error:
             raise answer.unreadable(f"{self._name}: {type(error).__name__} at {self._text}") from None
 
     def one(self, answer: Answer, balance: Any, place: str) -> Any:

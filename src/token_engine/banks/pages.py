@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
+from urllib.parse import unquote
 
 import httpx2
 
@@ -31,6 +32,9 @@ async def pages(
             raise page.unreadable(f"its link to the next page, {shown(link)}, is no URL") from None
         if _origin(url) != _origin(page.url) or url.userinfo:
             raise page.unreadable(f"its link to the next page leads away from the bank, to {shown(url.host)}")
+        if inquiry.without_credentials(unquote(link)) != unquote(link):
+            # Addresses stand in logs, ours and others'.
+            raise page.unreadable("its link to the next page repeats a credential")
         if str(url) in seen or len(seen) >= MOST_PAGES:
             raise page.unreadable(f"its pages do not end ({len(seen)} read)")
         seen.add(str(url))
