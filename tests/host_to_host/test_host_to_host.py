@@ -243,7 +243,7 @@ def test_the_balance_of_every_kind_of_file(box: Box, content: bytes, balance: st
         (b"hello", Why.NO_BOOKED_BALANCE),
         (MT942, Why.NO_BOOKED_BALANCE),
         (report("1")[:-40], Why.NO_BOOKED_BALANCE),
-        (report("1", number="OTHER"), Why.NO_BOOKED_BALANCE),
+        (report("1", number="OTHER"), Why.OTHER_ACCOUNT),
         (report("1", currency="USD"), Why.OTHER_CURRENCY),
         (report("1", NOW - timedelta(days=2)), Why.TOO_OLD),
         (bundled(report("1"), report("2").replace(b"R1150", b"S1150")), Why.CONTRADICTORY),

@@ -148,7 +148,7 @@ def test_the_newest_holds() -> None:
     ("balances", "why"),
     [
         ([], Why.NO_BOOKED_BALANCE),
-        ([one(number="other")], Why.NO_BOOKED_BALANCE),
+        ([one(number="other")], Why.OTHER_ACCOUNT),
         ([one(currency="USD")], Why.OTHER_CURRENCY),
         ([one(line=True)], Why.CREDIT_LINE_INCLUDED),
         ([one(line=True), one(currency="USD")], Why.CREDIT_LINE_INCLUDED),

@@ -123,8 +123,11 @@ class ToldBalances:
         """What may be judged of the account `now`, or why nothing may."""
         known = [each.reported for kept in self._newest.get(_key(account.number), {}).values() for each in kept]
         if not known:
-            text = f"no file tells a booked balance ({', '.join(_CODES)}) of the account"
-            return NoObservation(why=Why.NO_BOOKED_BALANCE, text=text)
+            none = f"no file tells a booked balance ({', '.join(_CODES)}) of the account; asked was {account.number!r}"
+            if self._newest:
+                other = f"{none}, and told is of others, such as {next(iter(self._newest))!r}"
+                return NoObservation(why=Why.OTHER_ACCOUNT, text=other)
+            return NoObservation(why=Why.NO_BOOKED_BALANCE, text=none)
         return choose(known, account, freshness, now)
 
 
