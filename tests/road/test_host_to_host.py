@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -31,7 +32,7 @@ from token_engine.entrypoints.lanes import MESSAGES, STATEMENTS
 from token_engine.entrypoints.road import Road
 from token_engine.storage.database import Database
 from token_engine.storage.polling import ConnectionRow
-from token_engine.tiers import accounts
+from token_engine.tiers import accounts, intake
 from token_engine.tiers.accounts import NewAccount
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="the program ssh (OpenSSH's client) is missing")
@@ -184,6 +185,28 @@ def test_two_engines_at_once_record_each_file_once(migrated: str, bank: Bank) ->
             assert await engine.rows("SELECT count(*) FROM bank_messages") == [(7,)]
             assert await engine.rows("SELECT bank_reported_balance FROM emi_accounts") == [(Decimal(125),)]
             assert await engine.rows("SELECT count(*) FROM bank_files") == [(6,)]
+
+    asyncio.run(story())
+
+
+def test_a_statement_larger_than_memory_holds_is_read_from_its_copy_under_the_banks_name(
+    migrated: str, bank: Bank, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(intake, "LARGE", 500)  # bytes
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
+    (tmp_path / "copies").mkdir()
+
+    async def story() -> None:
+        async with bank.open() as place, room(migrated, place) as engine:
+            assert await engine.connector().collect(NOW) == Collected(delivered=6, failed=0, unsettled=0)
+            [(message, raw, size)] = await engine.rows(
+                "SELECT source, raw, raw_size FROM bank_messages JOIN statements s ON s.message_id = bank_messages.id"
+            )
+            assert (message, size) == ("5.camt053.xml", len(DELIVERED["5.camt053.xml"]))
+            assert not raw  # kept in parts: it was read from the file
+            assert await engine.rows("SELECT state FROM statements") == [("ACCEPTED",)]
+            assert await engine.rows("SELECT bank_reported_balance FROM emi_accounts") == [(Decimal(125),)]
+            assert list((tmp_path / "copies").iterdir()) == []
 
     asyncio.run(story())
 

@@ -76,6 +76,7 @@ class HostToHost:
         self._read: set[ListedFile] = set()
         self._failed: dict[ListedFile, _Failed] = {}
         self._passed_over: dict[str, str] = {}
+        self._unread = ""
 
     async def booked_balance(self, account: BankAccount, now: datetime) -> Observation | NoObservation:
         """See Connector. The newest booked balance that a file told, once every file there has been collected."""
@@ -112,8 +113,11 @@ class HostToHost:
                 listing = await mailbox.files()
                 collected = await self._take(mailbox, await self._wanted(listing, now), now)
         except MailboxError as error:
-            _log.warning("A mailbox cannot be read", why=error.why, reason=str(error))
+            if str(error) != self._unread:  # once, and not every minute until it is mended
+                _log.warning("A mailbox cannot be read", why=error.why.value, reason=str(error))
+            self._unread = str(error)
             return NoObservation(why=error.why, text=str(error))
+        self._unread = ""
         self._last = now, collected
         return collected
 

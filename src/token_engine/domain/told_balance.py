@@ -49,7 +49,7 @@ def told(heading: Heading, written_at: datetime, zone: ZoneInfo, file: str) -> t
     ]
     later = [each for each in booked if each[1] not in _OPENS]
     # A message without a zone is taken as UTC by the reader. No file is older than what stands in it.
-    made_at = min(heading.created_at or written_at, written_at)
+    made_at = min(heading.created_at or written_at, written_at).astimezone(UTC)
     return tuple(
         ToldBalance(
             heading.account_number,
