@@ -34,8 +34,9 @@ class Bank:
         self.outbox.mkdir()
         self._folder = folder
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
-        self.client_key = self.key_file("id")
-        self.known_hosts = folder / "known hosts 100%"  # a blank and a percent sign, which ssh would take for its own
+        # Blanks and percent signs, which ssh would take for its own.
+        self.client_key = self.key_file("id 100% ours")
+        self.known_hosts = folder / "known hosts 100%"
         self.connections = 0
 
     def key_file(self, name: str) -> Path:

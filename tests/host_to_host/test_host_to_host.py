@@ -18,6 +18,8 @@ import msgspec
 import pytest
 
 from host_to_host.bank_server import Bank
+from token_engine.banks import host_to_host
+from token_engine.banks.balance_reading import balances_in
 from token_engine.banks.folder_mailbox import FolderMailbox
 from token_engine.banks.host_to_host import SAME_LOOK, Collected, HostToHost, mailbox_of
 from token_engine.banks.host_to_host_settings import Folder, HostToHostSettings, Sftp
@@ -156,6 +158,38 @@ def test_what_the_road_does_not_take_is_tried_again_and_keeps_nobody(box: Box) -
         assert await connector.collect(NOW + MINUTE - timedelta(seconds=1)) == Collected(0, failed=1, unsettled=0)
         assert await connector.collect(NOW + MINUTE + LATER) == Collected(1, failed=0, unsettled=0)
         assert box.engine.names == ["1.xml", "3.xml", "2.xml"]
+
+    asyncio.run(story())
+
+
+def test_a_file_that_our_reader_fails_on_goes_down_the_road_and_keeps_nobody(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path, file: ListedFile, zone: ZoneInfo) -> Any:
+        if file.name == "1.xml":
+            raise RecursionError("a mistake of ours")
+        return balances_in(path, file, zone)
+
+    monkeypatch.setattr(host_to_host, "balances_in", fails)
+
+    async def story() -> None:
+        box.put("1.xml", report("1"))
+        box.put("2.xml", report("2"))
+        found = await box.connector().booked_balance(ACCOUNT, NOW)
+        assert isinstance(found, Observation)
+        assert found.balance == 2
+        assert box.engine.names == ["1.xml", "2.xml"]
+
+    asyncio.run(story())
+
+
+def test_a_file_of_a_year_that_is_in_no_calendar_keeps_nobody(box: Box) -> None:
+    async def story() -> None:
+        box.put("1.xml")
+        os.utime(box.put("2.xml"), (2**43, 2**43))  # some file systems keep it, others their own last year
+        collected = await box.connector().collect(NOW)
+        assert isinstance(collected, Collected)
+        assert collected.delivered == 1
 
     asyncio.run(story())
 

@@ -169,6 +169,9 @@ class HostToHost:
                 told = await asyncio.to_thread(balances_in, path, file, self._zone)
             except OSError as error:
                 raise FileError(str(error.strerror or error)) from None
+            except Exception as error:  # a mistake of ours keeps no file from the road, which raises it
+                _log.exception("A bank's file cannot be read for balances", file=file.shown, reason=str(error))
+                told = ()
             if fresh:
                 try:
                     await self._deliver(file, path)
