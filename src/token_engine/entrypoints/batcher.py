@@ -1,7 +1,8 @@
 """One transaction for whatever arrived while the last one committed.
 
-Every door of this process hands in here what is one of many: bank messages, holds. Nothing waits for a timer:
-a lone one is committed at once, and under load a batch grows to what arrived during the commit before it.
+Every door of this process hands in here what is one of many: bank messages, holds. Nothing waits for a timer unless
+its lane says so: a lone one is committed at once, and under load a batch grows to what arrived during the commit
+before it.
 What a batch does, and what is counted of it, is its lane's (`lanes.py`).
 """
 
@@ -45,7 +46,8 @@ class Lane(Generic[In, Out]):
     counted once a batch is committed. `take` gives what comes back, each at the place of what was handed in.
 
     `sets`: it streams and works on sets of any size, which takes other plans than looking up, and no pipeline.
-    `batch_bytes`: where a batch ends, unless one alone is larger.
+    `batch_bytes`: where a batch ends, unless one alone is larger. `gather_seconds`: how long the first of a batch waits
+    for others, where nobody minds and many small transactions would cost more than they are worth.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Lane(Generic[In, Out]):
     count: Callable[[Sequence[In], Sequence[Out]], None]
     sets: bool = False
     batch_bytes: int = LARGEST_BATCH_BYTES
+    gather_seconds: float = 0.0
 
 
 class _Parcel(Generic[In, Out]):
@@ -115,6 +118,8 @@ class Batcher(Generic[In, Out]):
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
+                if self._lane.gather_seconds and not self._closing:
+                    await asyncio.sleep(self._lane.gather_seconds)
                 parcels = self._next_parcels()
                 batch = [one for p in parcels for one in p.handed_in]
                 outcomes = iter(await self._commit(batch))

@@ -58,6 +58,7 @@ class Poller:
         self._banks: dict[str, _Door] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._rounds_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
@@ -82,6 +83,10 @@ class Poller:
 
     def wake(self) -> None:
         """There is something to ask, now."""
+        self._rounds_at = 0.0
+        self._wake.set()
+
+    def _has_room(self) -> None:
         self._wake.set()
 
     async def ask_now(self, ids: Sequence[UUID]) -> dict[UUID, Outcome | Spent]:
@@ -114,18 +119,26 @@ class Poller:
             self._wake.clear()
 
     async def _look(self) -> bool:
-        """Claim what is due as far as there is room, and judge a page of a run; whether to look again at once."""
+        """Claim what is due as far as there is room; whether to look again at once."""
+        more = False
+        now = asyncio.get_running_loop().time()
+        if now >= self._rounds_at:
+            more = await self._make_rounds()
+            self._rounds_at = now if more else now + _LOOK_SECONDS
+        for name, bank in self._banks.items():
+            if room := bank.room:
+                async with self._database.transaction() as tx:
+                    claims = await polling.claim_due(tx, name, room, self._name, self._clock())
+                for claim in claims:
+                    bank.start(self, claim)
+        return more
+
+    async def _make_rounds(self) -> bool:
+        """See to connections that are new or changed, and judge a page of a run; whether there may be another."""
         async with self._database.transaction() as tx:
             rows = await stored.connections(tx)
         for row in rows:
             self._open(row)
-        for row in rows:
-            bank = self._banks[row.name]
-            if room := bank.room:
-                async with self._database.transaction() as tx:
-                    claims = await polling.claim_due(tx, row.name, room, self._name, self._clock())
-                for claim in claims:
-                    bank.start(self, claim)
         page = await runs.review_a_page(self._database, self._clock())
         if page:
             self._reviewed(page)
@@ -142,10 +155,15 @@ class Poller:
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
 
-    async def ask(self, bank: Guarded, claim: Claim) -> Outcome:
+    async def ask(self, door: _Door, claim: Claim) -> Outcome:
         """Ask, and have the answer judged; it is written down also where the bank failed."""
         began = self._clock()
-        asked = await bank.ask(claim.account, claim.most_requests)
+        try:
+            asked = await door.open.ask(claim.account, claim.most_requests)
+        finally:
+            door.unanswered -= 1
+            if door.room:
+                self._has_room()
         at = self._clock()
         metrics.POLL_SECONDS.labels(claim.connection).observe((at - began) / timedelta(seconds=1))
         if isinstance(asked.answer, NoObservation):
@@ -168,6 +186,8 @@ class _Door:
         self.open = bank
         self.set_at = set_at
         self.asking: set[asyncio.Task[Outcome]] = set()
+        """Until what the bank said is committed."""
+        self.unanswered = 0
 
     @property
     def room(self) -> int:
@@ -175,7 +195,7 @@ class _Door:
         until half of them are through, so that each look is worth its transaction.
         """
         most = 2 * self.open.at_once
-        return most - len(self.asking) if len(self.asking) <= most // 2 else 0
+        return most - self.unanswered if self.unanswered <= most // 2 else 0
 
     async def leave(self) -> None:
         """Close once everybody who is being asked was answered."""
@@ -183,15 +203,14 @@ class _Door:
         await self.open.close()
 
     def start(self, poller: Poller, claim: Claim) -> asyncio.Task[Outcome]:
-        task = asyncio.create_task(poller.ask(self.open, claim), name=f"poll {claim.poll_id}")
+        self.unanswered += 1
+        task = asyncio.create_task(poller.ask(self, claim), name=f"poll {claim.poll_id}")
         self.asking.add(task)
 
         def ended(done: asyncio.Task[Outcome]) -> None:
             self.asking.discard(done)
             if not done.cancelled() and (error := done.exception()) is not None:
                 _log.error("Asking a bank failed", poll=claim.poll_id, exc_info=error)
-            if self.room:
-                poller.wake()
 
         task.add_done_callback(ended)
         return task
