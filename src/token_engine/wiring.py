@@ -50,6 +50,7 @@ _DEMO_REPORT_SECONDS: Final = 300.0
 _WATCH_SECONDS: Final = 0.25
 _EXPIRY_SECONDS: Final = 5.0  # how late the news of an expiry may be; the expiry itself waits for nothing
 _DROP_SECONDS: Final = 2.0
+_MAILBOX_SECONDS: Final = 60.0
 _BACKLOG: Final = 2048
 _log = logger()
 
@@ -198,6 +199,7 @@ async def _engine(
         poller = Poller(database, utc_now, observations, doors.open, engine, count_reviews)
         must_not_end(poller.start(), stop)
         stack.push_async_callback(poller.stop)
+        stack.push_async_callback(every(_MAILBOX_SECONDS, doors.collect))
 
         async def review() -> None:
             count_reviews(await intraday.review_all(database, utc_now()))

@@ -13,6 +13,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Final, Literal, Protocol
 
 import httpx2
@@ -29,6 +31,9 @@ from token_engine.banks.authentication import BearerToken
 from token_engine.banks.berlin_group import BerlinGroup, BerlinGroupSettings
 from token_engine.banks.connector import Connector
 from token_engine.banks.declared import DeclaredJson, JsonSettings, Sign
+from token_engine.banks.host_to_host import Collected, HostToHost, mailbox_of
+from token_engine.banks.host_to_host_settings import Folder, HostToHostSettings
+from token_engine.banks.mailbox import ListedFile
 from token_engine.banks.secrets import SecretReference
 from token_engine.banks.uae_open_finance import UaeOpenFinance, UaeOpenFinanceSettings
 from token_engine.banks.uk_open_banking import UkOpenBanking, UkOpenBankingSettings
@@ -273,5 +278,58 @@ class DeclaredSubject(HttpSubject):
         return {"result": {"iban": iban, "balances": told}}
 
 
+class FilesSubject:
+    """A bank that leaves a camt.052 in a folder. All its files have been taken in before it is asked."""
+
+    name: ClassVar[str] = "host_to_host"
+    kinds: ClassVar[frozenset[Kind]] = HttpSubject.kinds
+    _words: ClassVar = UkFourSubject._words
+
+    @asynccontextmanager
+    async def telling(self, server: Server, books: Books, freshness: Freshness = DEFAULT) -> AsyncIterator[Connector]:
+        async def deliver(file: ListedFile, path: Path) -> None:
+            """The road is not asked here (tests/road)."""
+
+        async def delivered(files: Sequence[ListedFile]) -> set[ListedFile]:
+            return set()
+
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "report.xml"
+            file.write_text(self._report(books))
+            written_at = max([NOW, *(told.as_of for told in books.told)]).timestamp()
+            os.utime(file, (written_at, written_at))
+            settings = HostToHostSettings(place=Folder(folder), freshness=freshness)
+            connector = HostToHost(mailbox_of(settings), deliver, delivered, settings)
+            taken = await connector.collect(NOW + timedelta(days=2))
+            assert taken == Collected(delivered=1, failed=0, unsettled=0)
+            try:
+                yield connector
+            finally:
+                await connector.close()
+
+    def _report(self, books: Books) -> str:
+        number = "AE460090000000123456789" if books.another_account else ACCOUNT.number
+        return (
+            '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.052.001.08"><BkToCstmrAcctRpt><GrpHdr>'
+            f"<MsgId>M</MsgId></GrpHdr><Rpt><Id>R</Id><Acct><Id><IBAN>{number}</IBAN></Id></Acct>"
+            f"{''.join(map(self._balance, books.told))}</Rpt></BkToCstmrAcctRpt></Document>"
+        )
+
+    def _balance(self, told: Told) -> str:
+        match told.kind:
+            case "closing":
+                at = f"<Dt>{(told.as_of - timedelta(days=1)).date()}</Dt>"
+            case "opening":
+                at = f"<Dt>{told.as_of.date()}</Dt>"
+            case _:
+                at = f"<DtTm>{told.as_of.isoformat()}</DtTm>"
+        return (
+            f"<Bal><Tp><CdOrPrtry><Cd>{self._words[told.kind]}</Cd></CdOrPrtry></Tp>"
+            f"<CdtLine><Incl>{str(told.credit_line).lower()}</Incl></CdtLine>"
+            f'<Amt Ccy="{told.currency}">{abs(told.amount):f}</Amt>'
+            f"<CdtDbtInd>{'DBIT' if told.amount < 0 else 'CRDT'}</CdtDbtInd><Dt>{at}</Dt></Bal>"
+        )
+
+
 HTTP_SUBJECTS: Final = (BerlinSubject(), UkSubject(), UkFourSubject(), UaeSubject(), DeclaredSubject())
-SUBJECTS: Final[tuple[Subject, ...]] = HTTP_SUBJECTS
+SUBJECTS: Final[tuple[Subject, ...]] = (*HTTP_SUBJECTS, FilesSubject())

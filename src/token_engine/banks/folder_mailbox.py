@@ -56,10 +56,13 @@ class FolderMailbox:
                 if stat.S_ISLNK(found.st_mode):
                     passed_over[shown(entry.name)] = "it is a link"
                 elif stat.S_ISREG(found.st_mode):
-                    if found.st_size > LARGEST_FILE:
-                        passed_over[shown(entry.name)] = f"{found.st_size} bytes are more than {LARGEST_FILE}"
+                    listed = _listed(entry.name, found)
+                    if listed is None:
+                        passed_over[shown(entry.name)] = "its time is in no calendar"
+                    elif listed.size > LARGEST_FILE:
+                        passed_over[shown(entry.name)] = f"{listed.size} bytes are more than {LARGEST_FILE}"
                     else:
-                        files.append(_listed(entry.name, found))
+                        files.append(listed)
         return Listing(tuple(files), passed_over)
 
     @asynccontextmanager
@@ -83,5 +86,8 @@ class FolderMailbox:
         return found.st_dev, found.st_ino
 
 
-def _listed(name: str, found: os.stat_result) -> ListedFile:
-    return ListedFile(datetime.fromtimestamp(found.st_mtime, UTC), name, found.st_size)
+def _listed(name: str, found: os.stat_result) -> ListedFile | None:
+    try:
+        return ListedFile(datetime.fromtimestamp(found.st_mtime, UTC), name, found.st_size)
+    except (ValueError, OverflowError, OSError):  # some file systems keep years that no calendar has
+        return None

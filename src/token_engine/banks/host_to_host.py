@@ -64,7 +64,10 @@ class HostToHost:
         self._deliver = deliver
         self._delivered = delivered
         self._zone = ZoneInfo(settings.time_zone)
-        self._oldest = timedelta(minutes=settings.oldest_minutes)
+        self._freshness = settings.freshness
+        self._oldest = timedelta(
+            minutes=max(settings.freshness.interim_minutes, settings.freshness.closing_minutes or 0)
+        )
         self._told = ToldBalances()
         self._flight: asyncio.Task[Collected | NoObservation] | None = None
         self._last: tuple[datetime, Collected] | None = None
@@ -73,13 +76,14 @@ class HostToHost:
         self._read: set[ListedFile] = set()
         self._failed: dict[ListedFile, _Failed] = {}
         self._passed_over: dict[str, str] = {}
+        self._unread = ""
 
     async def booked_balance(self, account: BankAccount, now: datetime) -> Observation | NoObservation:
         """See Connector. The newest booked balance that a file told, once every file there has been collected."""
         collected = await self.collect(now)
         if isinstance(collected, NoObservation):
             return collected
-        return self._told.about(account, now, self._oldest)
+        return self._told.about(account, self._freshness, now)
 
     async def collect(self, now: datetime) -> Collected | NoObservation:
         """Deliver what is new, oldest first; why not, where the mailbox cannot be used. One look at a time, which all
@@ -109,8 +113,11 @@ class HostToHost:
                 listing = await mailbox.files()
                 collected = await self._take(mailbox, await self._wanted(listing, now), now)
         except MailboxError as error:
-            _log.warning("A mailbox cannot be read", why=error.why, reason=str(error))
+            if str(error) != self._unread:  # once, and not every minute until it is mended
+                _log.warning("A mailbox cannot be read", why=error.why.value, reason=str(error))
+            self._unread = str(error)
             return NoObservation(why=error.why, text=str(error))
+        self._unread = ""
         self._last = now, collected
         return collected
 
@@ -162,6 +169,9 @@ class HostToHost:
                 told = await asyncio.to_thread(balances_in, path, file, self._zone)
             except OSError as error:
                 raise FileError(str(error.strerror or error)) from None
+            except Exception as error:  # a mistake of ours keeps no file from the road, which raises it
+                _log.exception("A bank's file cannot be read for balances", file=file.shown, reason=str(error))
+                told = ()
             if fresh:
                 try:
                     await self._deliver(file, path)

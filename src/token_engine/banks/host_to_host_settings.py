@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from token_engine.banks.secrets import SecretReference
+from token_engine.domain.observation import Freshness
 
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?", re.ASCII)
 _USER: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.@+-]{0,98}[A-Za-z0-9_$])?", re.ASCII)
@@ -53,18 +54,16 @@ class HostToHostSettings(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="host_to_host"
 ):
     """Files of a bank. `files` is a pattern as in a shell (`*.xml`); `time_zone` is the bank's, for days and for times
-    without one; a booked balance older than `oldest_minutes` is not judged.
+    without one. Who gets a statement a day, and no reports, sets `closing_minutes`.
     """
 
     place: Folder | Sftp
     files: str = "*"
     time_zone: str = "UTC"
-    oldest_minutes: int = 24 * 60
+    freshness: Freshness = Freshness()
 
     def __post_init__(self) -> None:
         try:
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"time_zone: {self.time_zone[:60]!r} is no time zone") from None
-        if not 0 < self.oldest_minutes <= 14 * 24 * 60:
-            raise ValueError("oldest_minutes is at least one, and two weeks at most")

@@ -21,12 +21,15 @@ from token_engine.domain.observation import Why
 
 _KEPT_OF_WORDS: Final = 8 * 1024
 _GOODBYE_SECONDS: Final = 2
+_NOT_TAKEN: Final = "the server does not take this user's key, or the key has a passphrase"
 _REASONS: Final = (
     # The first that ssh's words hold; some lines come together ("Host key verification failed" and what went before).
     ("host key", Why.ACCESS_REFUSED, "the server's host key is not the one in known_hosts"),
     ("host identification has changed", Why.ACCESS_REFUSED, "the server's host key is not the one in known_hosts"),
-    ("permission denied", Why.ACCESS_REFUSED, "the server does not take the key of this user"),
-    ("too many authentication failures", Why.ACCESS_REFUSED, "the server does not take the key of this user"),
+    ("unprotected private key", Why.ACCESS_REFUSED, "private_key: others than its owner can read the file"),
+    ("load key", Why.ACCESS_REFUSED, "private_key: no private key without a passphrase is in the file"),
+    ("permission denied", Why.ACCESS_REFUSED, _NOT_TAKEN),
+    ("too many authentication failures", Why.ACCESS_REFUSED, _NOT_TAKEN),
     ("subsystem request failed", Why.ACCESS_REFUSED, "the server offers this user no SFTP"),
     ("timed out", Why.TIMED_OUT, "the server does not answer"),
 )

@@ -1,38 +1,39 @@
-"""Booked balances that a bank's files tell of accounts, and the one that holds now (Tier 2, docs/adr/0024)."""
+"""Booked balances that a bank's files tell of accounts, as of when, and those that hold now (docs/adr/0024)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from token_engine.domain.notification import Heading, MessageKind, StatedBalance
-from token_engine.domain.observation import BankAccount, NoObservation, Observation, Why
+from token_engine.domain.observation import (
+    BOOKED,
+    BankAccount,
+    Freshness,
+    Kind,
+    NoObservation,
+    Observation,
+    ReportedBalance,
+    Why,
+    choose,
+)
 
-CLOSING: Final = "CLBD"
-INTERIM: Final = "ITBD"
-OPENING: Final = ("OPBD", "PRCD")
-CLOCKS_DIFFER: Final = timedelta(minutes=5)
-"""How far a bank's clock may be ahead of ours."""
+_OPENS: Final = (Kind.OPENING, Kind.PREVIOUSLY_CLOSED)
 _DAY: Final = timedelta(days=1)
 
 
-class ToldBalance(msgspec.Struct, frozen=True, kw_only=True):
-    """A booked balance, in major units of `currency` and below zero when overdrawn, with the file that tells it."""
+class ToldBalance(msgspec.Struct, frozen=True):
+    """A booked balance with the account that it is of, and when the bank made the message: of two about one moment
+    the later corrects the earlier.
+    """
 
     account_number: str
-    currency: str
-    balance: Decimal
-    balance_type: str
-    as_of: datetime
+    reported: ReportedBalance
     told_at: datetime
-    """When the bank made the message: of two about one moment the later corrects the earlier."""
-    includes_credit_line: bool
-    file: str
 
 
 def told(heading: Heading, written_at: datetime, zone: ZoneInfo, file: str) -> tuple[ToldBalance, ...]:
@@ -41,31 +42,37 @@ def told(heading: Heading, written_at: datetime, zone: ZoneInfo, file: str) -> t
     `zone` is the bank's, for days and for times without a zone. What a page adds up to is no balance of the account,
     and an opening balance is passed over where a later one stands beside it.
     """
-    stated = [balance for balance in heading.balances if not _of_a_page(balance, heading)]
-    later = [balance for balance in stated if balance.code in (CLOSING, INTERIM)]
-    chosen = later or [balance for balance in stated if balance.code in OPENING]
+    booked = [
+        (balance, BOOKED[balance.code])
+        for balance in heading.balances
+        if balance.code in BOOKED and not _of_a_page(balance, BOOKED[balance.code], heading)
+    ]
+    later = [each for each in booked if each[1] not in _OPENS]
     # A message without a zone is taken as UTC by the reader. No file is older than what stands in it.
-    made_at = min(heading.created_at or written_at, written_at)
+    made_at = min(heading.created_at or written_at, written_at).astimezone(UTC)
     return tuple(
         ToldBalance(
-            account_number=heading.account_number, currency=balance.currency, balance=balance.signed,
-            balance_type=balance.code, as_of=as_of, told_at=made_at,
-            includes_credit_line=balance.includes_credit_line, file=file,
+            heading.account_number,
+            ReportedBalance(
+                place=file, type=balance.code, kind=kind, amount=balance.signed, currency=balance.currency,
+                as_of=as_of, credit_line_included=balance.includes_credit_line,
+            ),
+            made_at,
         )
-        for balance in chosen
-        if (as_of := _as_of(balance, heading, made_at, written_at, zone)) is not None
+        for balance, kind in later or booked
+        if (as_of := _as_of(balance, kind, heading, made_at, written_at, zone)) is not None
     )  # fmt: skip
 
 
-def _of_a_page(balance: StatedBalance, heading: Heading) -> bool:
-    if balance.code == INTERIM:
+def _of_a_page(balance: StatedBalance, kind: Kind, heading: Heading) -> bool:
+    if kind is Kind.INTERIM:
         # In a statement, and in a report in pages, it is what joins one page to the next.
         return heading.kind is not MessageKind.REPORT or heading.last_page is False or (heading.page_number or 1) > 1
     return balance.interim
 
 
 def _as_of(
-    balance: StatedBalance, heading: Heading, made_at: datetime, written_at: datetime, zone: ZoneInfo
+    balance: StatedBalance, kind: Kind, heading: Heading, made_at: datetime, written_at: datetime, zone: ZoneInfo
 ) -> datetime | None:
     """Everything booked by then is in the balance. None where nothing tells it.
 
@@ -77,10 +84,10 @@ def _as_of(
         return min(at.astimezone(UTC), written_at)
     if balance.as_of is None:
         return None
-    day = balance.as_of
-    if balance.code == "OPBD" or (balance.code == "PRCD" and not _before_the_report(day, heading, made_at, zone)):
-        return min(_begins(day, zone), made_at)
-    return min(_begins(day + _DAY, zone), made_at)
+    opens = kind is Kind.OPENING or (
+        kind is Kind.PREVIOUSLY_CLOSED and not _before_the_report(balance.as_of, heading, made_at, zone)
+    )
+    return min(_begins(balance.as_of if opens else balance.as_of + _DAY, zone), made_at)
 
 
 def _before_the_report(day: date, heading: Heading, made_at: datetime, zone: ZoneInfo) -> bool:
@@ -96,53 +103,41 @@ class ToldBalances:
     """The newest of what files told of each account: a few values an account, however many files there were."""
 
     def __init__(self) -> None:
-        self._newest: dict[str, dict[tuple[str, bool], list[ToldBalance]]] = {}
+        self._newest: dict[str, dict[tuple[str, bool, bool], list[ToldBalance]]] = {}
 
     def note(self, balances: Iterable[ToldBalance]) -> None:
         """Take note, in any order and of any as often as may be."""
         for balance in balances:
-            of_account = self._newest.setdefault(balance.account_number, {})
-            kept = of_account.setdefault((balance.currency, balance.includes_credit_line), [])
+            reported = balance.reported
+            of_account = self._newest.setdefault(_key(balance.account_number), {})
+            # Interim balances and those of the turn of a day grow old differently: one of each is kept.
+            kind = reported.currency, reported.credit_line_included, reported.kind is Kind.INTERIM
+            kept = of_account.setdefault(kind, [])
             newest = _age(kept[0]) if kept else None
             if newest is None or _age(balance) > newest:
                 kept[:] = [balance]
-            elif _age(balance) == newest and all(balance.balance != other.balance for other in kept):
+            elif _age(balance) == newest and all(reported.amount != other.reported.amount for other in kept):
                 kept[:] = [*kept, balance][:2]  # two contradict each other as well as more would
 
-    def about(self, account: BankAccount, now: datetime, oldest: timedelta) -> Observation | NoObservation:
-        """What may be judged of the account `now`: its newest booked balance, at most `oldest` old."""
-        of_account = self._newest.get(account.number, {})
-        kept = of_account.get((account.currency, False), [])
-        if not kept:
-            return _nothing(account, of_account)
-        newest = kept[0]
-        name = f"{newest.balance_type} of {newest.as_of.isoformat()} in {newest.file}"
-        if len(kept) > 1:
-            return _no(Why.CONTRADICTORY, f"{name} is {newest.balance} and, in {kept[1].file}, {kept[1].balance}")
-        if newest.as_of > now + CLOCKS_DIFFER:
-            return _no(Why.IN_THE_FUTURE, f"{name} is of a time to come; asked at {now.isoformat()}")
-        if newest.as_of < now - oldest:
-            return _no(Why.TOO_OLD, f"{name} is older than {oldest}; asked at {now.isoformat()}")
-        return Observation(
-            balance=newest.balance, currency=newest.currency, as_of=newest.as_of, balance_type=newest.balance_type
-        )
+    def about(self, account: BankAccount, freshness: Freshness, now: datetime) -> Observation | NoObservation:
+        """What may be judged of the account `now`, or why nothing may."""
+        known = [each.reported for kept in self._newest.get(_key(account.number), {}).values() for each in kept]
+        if not known:
+            none = f"no file tells a booked balance ({', '.join(_CODES)}) of the account; asked was {account.number!r}"
+            if self._newest:
+                other = f"{none}, and told is of others, such as {next(iter(self._newest))!r}"
+                return NoObservation(why=Why.OTHER_ACCOUNT, text=other)
+            return NoObservation(why=Why.NO_BOOKED_BALANCE, text=none)
+        return choose(known, account, freshness, now)
 
 
-def _nothing(account: BankAccount, of_account: dict[tuple[str, bool], list[ToldBalance]]) -> NoObservation:
-    if with_line := of_account.get((account.currency, True)):
-        told_in = with_line[0]
-        return _no(
-            Why.CREDIT_LINE_INCLUDED, f"{told_in.balance_type} in {told_in.file}: CdtLine/Incl says that it is included"
-        )
-    if of_account:
-        code = next(iter(of_account))[0]
-        return _no(Why.OTHER_CURRENCY, f"balances of the account are in {code[:3]}, none in {account.currency}")
-    return _no(Why.NO_BOOKED_BALANCE, "no file tells a booked balance (ITBD, CLBD, OPBD, PRCD) of the account")
+_CODES: Final = [code for code in BOOKED if code.isupper()]
+
+
+def _key(number: str) -> str:
+    return "".join(number.split()).upper()
 
 
 def _age(balance: ToldBalance) -> tuple[datetime, datetime]:
-    return balance.as_of, balance.told_at
-
-
-def _no(why: Why, text: str) -> NoObservation:
-    return NoObservation(why=why, text=text)
+    assert balance.reported.as_of is not None
+    return balance.reported.as_of, balance.told_at

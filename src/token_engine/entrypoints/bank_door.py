@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from random import Random
@@ -11,6 +12,7 @@ import msgspec
 from token_engine.banks.asking import AskingPolicy
 from token_engine.banks.connector import Connector
 from token_engine.banks.guarded import Guarded
+from token_engine.banks.host_to_host import HostToHost
 from token_engine.banks.settings import ConnectionSettings, open_connector
 from token_engine.domain.observation import BankAccount, NoObservation, Observation, Why
 from token_engine.entrypoints.bank_files import BankFiles
@@ -26,6 +28,7 @@ class BankDoor:
         self._database = database
         self._road = road
         self._clock = clock
+        self._mailboxes: dict[str, HostToHost] = {}
 
     def open(self, row: ConnectionRow) -> Guarded:
         """One of them. With settings that this engine cannot read it answers that, and asks nobody."""
@@ -39,7 +42,16 @@ class BankDoor:
             files = BankFiles(row.name, self._road, self._database, self._clock)
             connector = open_connector(settings, self._clock, files.deliver, files.delivered)
             policy = settings.asking
+        if isinstance(connector, HostToHost):
+            self._mailboxes[row.name] = connector
+        else:
+            self._mailboxes.pop(row.name, None)
         return Guarded(connector, row.name, policy, self._clock, Random())  # noqa: S311 - waits, no secrets
+
+    async def collect(self) -> None:
+        """Take in what banks have left in their mailboxes since: also of accounts that nobody asks a balance of."""
+        now = self._clock()
+        await asyncio.gather(*(mailbox.collect(now) for mailbox in self._mailboxes.values()))
 
 
 class _Unreadable:
