@@ -63,7 +63,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 
     `slope` is per day since `since`, of a drift, or over all days; `consistency` the share of pairs of days that agree
     with its direction less the share of those that do not (Kendall's tau, 0 to 1, two decimals). `level` is where its
-    line stands on the last day, and `lowest` and `highest` are what an ordinary day makes of that. Of a step,
+    line stands on the last day, and `lowest` and `highest` are what a busy day (one in ten) makes of that. Of a step,
     `changed_on` is the first day after it and `changed_by` how far it went.
     """
 
@@ -107,8 +107,8 @@ def trend_of(days: Sequence[Day], *, lasting: bool = False) -> Trend | None:
     return Trend(
         shape=shape, since=days[since].day, until=days[-1].day, days=count, slope=in_major(line.slope),
         consistency=Decimal(tau).scaleb(-2), level=in_major(level),
-        lowest=in_major(level - median([y - low for y, low in zip(ys[since:], lows[since:], strict=True)])),
-        highest=in_major(level + median([high - y for y, high in zip(ys[since:], highs[since:], strict=True)])),
+        lowest=in_major(level - _on_a_busy_day([y - low for y, low in zip(ys[since:], lows[since:], strict=True)])),
+        highest=in_major(level + _on_a_busy_day([high - y for y, high in zip(ys[since:], highs[since:], strict=True)])),
         changed_on=None if step is None else days[step].day,
         changed_by=None if step is None else in_major(median(ys[step:]) - median(ys[:step])),
     )  # fmt: skip
@@ -124,6 +124,11 @@ def _at_rest(lows: list[int], highs: list[int]) -> list[int]:
     return highs if unrest(highs) < unrest(lows) else lows
 
 
+def _on_a_busy_day(amounts: Sequence[int]) -> int:
+    """What nine days in ten do not exceed."""
+    return sorted(amounts)[-1 - len(amounts) // 10]
+
+
 def _start_of_drift(xs: list[int], ys: list[int], agreeing: list[int], *, lasting: bool) -> int | None:
     """Where a drift begins that lasts until the last day; None if there is none."""
     longest = next(
@@ -131,7 +136,9 @@ def _start_of_drift(xs: list[int], ys: list[int], agreeing: list[int], *, lastin
     )  # fmt: skip
     if longest is None:
         return None
-    start = min(_bend(xs, ys, line_through(xs[longest:], ys[longest:])), len(ys) - SHORTEST)
+    start = longest
+    for _ in range(2):  # the first line still has days before it in it
+        start = min(_bend(xs, ys, line_through(xs[start:], ys[start:])), len(ys) - SHORTEST)
     if not _agree(agreeing[start], len(ys) - start, len(ys), lasting):
         return None
     line = line_through(xs[start:], ys[start:])

@@ -115,7 +115,7 @@ def _settle(
     account = observed.account
     if before is not None:
         row = open_now.get((account.id, before))
-        if still_there(drift, before, now):
+        if still_there(drift, before):
             assert drift is not None
             if row is not None:  # or a person resolved it: it is not raised again while it lasts
                 changes.updated(_discrepancy(row.id, observed, drift, now))
