@@ -52,8 +52,9 @@ SELECT a.id, p.n * 100000 + a.n, p.at + interval '1 second', p.at, 100000000 + d
     100000000, 100000000 + d.difference, 0, d.difference, 'Ok'
 FROM (SELECT n, timestamptz '2026-10-02Z' + n * interval '15 minutes' AS at FROM generate_series(0, {polls} - 1) n) p
 CROSS JOIN (SELECT n, md5('account ' || n)::uuid AS id FROM generate_series(1, {accounts}) n) a
-CROSS JOIN LATERAL (SELECT round((CASE WHEN p.n % 96 BETWEEN 20 AND 80 THEN (a.n % 5000) * (1 - abs(p.n % 96 - 50) / 30.0)
-    ELSE 0 END + CASE WHEN a.n % 100 = 0 THEN p.n ELSE 0 END + (p.n * 31 + a.n * 17) % 7 / 100.0)::numeric, 2)
+CROSS JOIN LATERAL (SELECT round((CASE WHEN p.n % 96 BETWEEN 20 AND 80
+    THEN (a.n % 5000) * (1 - abs(p.n % 96 - 50) / 30.0) ELSE 0 END
+    + CASE WHEN a.n % 100 = 0 THEN p.n ELSE 0 END + (p.n * 31 + a.n * 17) % 7 / 100.0)::numeric, 2)
     AS difference) d;
 ALTER TABLE balance_observations ADD CONSTRAINT balance_observations_of_poll UNIQUE (poll_id);
 CREATE INDEX balance_observations_of_account ON balance_observations (account_id, as_of);
@@ -64,7 +65,7 @@ VACUUM ANALYZE emi_accounts;
 
 
 def run(servers: Servers, *, full: bool) -> Iterator[Figure]:
-    """Recompute everything, then take in the next morning's first observation of each account, and one an hour later."""
+    """Recompute everything, then take in the next day's first observation of each account, and later ones."""
     accounts = ACCOUNTS_FULL if full else ACCOUNTS
     rows = accounts * DAYS * 96
     with servers.arena(0, []) as arena:
