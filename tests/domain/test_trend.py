@@ -187,6 +187,22 @@ def test_so_slow_a_drift_that_it_takes_ten_years_has_no_time() -> None:
     assert drifting(found) == ((100, Level.MINOR), None)
 
 
+@given(
+    st.decimals(min_value=1, max_value=10**17, places=8), st.decimals(min_value=0, max_value=99, places=6),
+    st.integers(1, 10**8),
+)  # fmt: skip
+def test_a_time_is_told_for_any_bank_balance_and_any_percentage(bank: Decimal, percent: Decimal, units: int) -> None:
+    """A bound may have more digits than an amount. The line is just short of it one second before, to the unit."""
+    found = trend_of(days([Decimal(units * n).scaleb(-8) for n in range(15)]))
+    assert found is not None
+    drift = drift_of(found, bank, Policy(ok_percent=percent, minor_percent=percent, significant_percent=percent))
+    assert drift is not None
+    if drift.bound is not None and drift.crosses_at is not None:
+        took = (drift.crosses_at - datetime(2026, 10, 15, tzinfo=UTC)) // timedelta(seconds=1)
+        left = Fraction(drift.bound.difference - found.highest) / Fraction(found.slope) * 86400
+        assert 0 <= left - took < 1 + Fraction(86400, units)
+
+
 def test_an_excess_that_is_allocated_goes_back_to_where_it_was_and_is_no_drift() -> None:
     found = trend_of(days([0] * 15 + [0, 80, 70, 60, 50, 40, 30, 20, 10]))
     assert found is not None

@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from token_engine.domain.backing import Bound, Level, Policy, bounds
-from token_engine.domain.robust import in_units
+from token_engine.domain.money import EXACT
+from token_engine.domain.robust import in_units, in_whole_units
 from token_engine.domain.trend import Shape, Trend
 
 HORIZON: Final = timedelta(days=14)
@@ -70,7 +71,7 @@ def crossing(trend: Trend, bound: Bound) -> datetime | None:
     years. A day stands for its beginning: it is told up to a day early rather than late.
     """
     edge = trend.highest if trend.slope > 0 else trend.lowest
-    way, pace = in_units(bound.difference - edge), in_units(trend.slope)
+    way, pace = in_whole_units(EXACT.subtract(bound.difference, edge)), in_units(trend.slope)
     if not pace or way * pace < 0:
         return None
     seconds = abs(way) * 86400 // abs(pace)
