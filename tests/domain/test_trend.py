@@ -199,7 +199,7 @@ def test_a_time_is_told_for_any_bank_balance_and_any_percentage(bank: Decimal, p
     assert drift is not None
     if drift.bound is not None and drift.crosses_at is not None:
         took = (drift.crosses_at - datetime(2026, 10, 15, tzinfo=UTC)) // timedelta(seconds=1)
-        left = Fraction(drift.bound.difference - found.highest) / Fraction(found.slope) * 86400
+        left = (Fraction(drift.bound.difference) - Fraction(found.highest)) / Fraction(found.slope) * 86400
         assert 0 <= left - took < 1 + Fraction(86400, units)
 
 

@@ -4,6 +4,7 @@ resolved when it is over, with its event and its line in the audit log.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from road.bench import NUMBER, Bench, Road
+from road.bench import NUMBER, Bench, Road, road_on
 from token_engine.domain.account import Account
 from token_engine.domain.backing import DEFAULT_POLICY, Policy
 from token_engine.domain.refusal import Refusal
@@ -134,6 +135,33 @@ def test_what_is_wrong_with_days_is_found_and_recomputed(bench: Bench) -> None:
         assert await trends.recompute(road.tx) == []
 
     bench.void(told)
+
+
+def test_what_is_folded_while_days_are_recomputed_is_in_them(migrated: str) -> None:
+    """Engines go on taking observations in, each in its transaction; recomputing meanwhile loses none of them."""
+
+    async def engine(url: str, account: UUID, number: int) -> None:
+        async with road_on(url) as road:
+            for n in range(12):
+                async with road.connection.transaction():
+                    at = FIRST + (n % 4) * DAY + number * timedelta(minutes=15)
+                    await taken(road, account, [(at, Decimal(n * (-1) ** number))], FIRST + 9 * DAY)
+
+    async def repair(url: str) -> None:
+        async with road_on(url) as road:
+            for _ in range(6):
+                async with road.connection.transaction():
+                    await trends.recompute(road.tx)
+
+    async def race() -> None:
+        async with road_on(migrated) as road:
+            keys = [await road.account(f"N{n}") for n in range(2)]
+            await asyncio.gather(*(engine(migrated, keys[n % 2], n) for n in range(4)), repair(migrated))
+            assert (await road.row("SELECT count(*) FROM balance_observations"))["count"] == 48
+            async with road.connection.transaction():
+                assert await trends.unlike(road.tx) == []
+
+    asyncio.run(race())
 
 
 def test_a_drift_is_raised_once_and_kept_at_its_latest_figures(bench: Bench) -> None:
