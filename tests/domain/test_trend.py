@@ -209,6 +209,37 @@ def test_an_excess_that_is_allocated_goes_back_to_where_it_was_and_is_no_drift()
     assert found.shape is not Shape.DRIFT
 
 
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        ("it creeps, and jumped once", [0] * 20 + [1, 2, 3, 60, 61, 62, 63]),
+        ("six days are no week", [0] * 20 + [10 * n for n in range(1, 7)]),
+        ("it rose and has rested for four days", [0] * 15 + [10 * n for n in range(1, 12)] + [110] * 4),
+        ("too few pairs agree for so short a time", [0] * 20 + [10, 5, 30, 20, 25, 50, 40, 45]),
+        ("a new account has two weeks to show what its weeks are like", [10 * n for n in range(13)]),
+        ("it was as far up a month ago", [50] + [0] * 20 + [5 * n for n in range(1, 11)]),
+    ],
+)  # fmt: skip
+def test_what_is_no_drift(why: str, told: list[int]) -> None:
+    for sign in (1, -1):
+        found = trend_of(days([sign * each for each in told]))
+        assert found is not None
+        assert found.shape is not Shape.DRIFT, why
+
+
+def test_what_is_one_by_a_day_more() -> None:
+    """The same, or a day less at rest, or without what spoke against it."""
+    for told in (
+        [0] * 20 + [1, 2, 3, 4, 5, 6, 7], [0] * 20 + [10 * n for n in range(1, 8)],
+        [0] * 15 + [10 * n for n in range(1, 12)] + [110] * 3, [10 * n for n in range(14)],
+        [0] * 21 + [5 * n for n in range(1, 11)],
+    ):  # fmt: skip
+        for sign in (1, -1):
+            found = trend_of(days([sign * each for each in told]))
+            assert found is not None
+            assert found.shape is Shape.DRIFT, told
+
+
 def test_a_fee_a_week_is_a_drift() -> None:
     found = trend_of(days([500 - 7 * (n // 7) for n in range(35)]))
     assert found is not None

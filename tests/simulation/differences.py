@@ -58,6 +58,7 @@ def business(
     rest = round(scale * rng.uniform(0.2, 0.6)) if kind == "excess" else 0
     jump, jump_on = round(scale * rng.uniform(0.3, 0.8) * rng.choice((1, -1))), rng.randrange(3, max(4, days - 3))
     waiting: list[tuple[int, int]] = []
+    feast = rng.randrange(5, max(6, days - 5)) if kind == "holidays" else days
     weekend = 0
     found = []
     for n in range(days):
@@ -72,6 +73,8 @@ def business(
         if kind == "overnight" and not quiet and rng.random() < 0.5:
             waiting.append((round(scale * rng.uniform(0.02, 0.3)), rng.choice((1, 1, 2, 3))))
         weekend = weekend + round(scale * 0.2 * rng.uniform(0.7, 1.3)) if kind == "weekends" and weekday >= 4 else 0
+        # Five days on which money comes and nobody is there to allocate it.
+        weekend = round(scale * 0.2 * (n - feast + 1)) if feast <= n < feast + 5 else weekend
         base = rest + weekend + sum(amount for amount, _ in waiting)
         if kind == "noisy":
             base += round(rng.gauss(0, 0.05) * scale)
@@ -90,12 +93,18 @@ def _shape(hour: float) -> float:
     return (hour - 5) / 9 if hour < 14 else (20 - hour) / 6
 
 
-def drifting(days: Sequence[Sequence[int]], cents_a_day: float, since: int, *, from_: int = 0) -> list[list[int]]:
-    """The same with a drift laid over it from day `since` on, evenly through each day, and `from_` cents all along."""
-    return [
-        [seen + from_ + round(cents_a_day * max(0.0, n - since + p / len(day))) for p, seen in enumerate(day)]
-        for n, day in enumerate(days)
-    ]
+def drifting(
+    days: Sequence[Sequence[int]], cents_a_day: float, since: int, *, from_: int = 0, every_day: bool = True
+) -> list[list[int]]:
+    """The same with a drift laid over it from day `since` on, evenly through each day (or through each business day,
+    seven days' worth in five), and `from_` cents all along.
+    """
+    found, gone = [], 0.0
+    for n, day in enumerate(days):
+        pace = 0.0 if n < since else cents_a_day if every_day else cents_a_day * 7 / 5 * (n % 7 < 5)
+        found.append([seen + from_ + round(gone + pace * p / len(day)) for p, seen in enumerate(day)])
+        gone += pace
+    return found
 
 
 def folded(days: Sequence[Sequence[int]]) -> list[Day]:

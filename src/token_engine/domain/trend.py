@@ -31,12 +31,8 @@ _PAIRS_AGREE_SHORT: Final = 85
 """The same for a drift of less than 14 days, which by chance is had sooner."""
 _PAIRS_AGREE_STILL: Final = 50
 """The same for a drift that was seen before, so that one noisy day does not end it."""
-_BEYOND_BEFORE: Final = 2
-"""How often the spread of the days before it a drift must have risen: where an account has been, it may be again."""
-_ABOVE_NOISE: Final = 10
-"""How often it must have risen the typical distance of its days from its line."""
-_STOPPED: Final = (4, 7, 14)
-"""Days at rest at the end, of which each is tried as the end of a drift: fewer are a weekend with a holiday."""
+_STOPPED: Final = (5, 7, 14)
+"""Days at the end, of which each is tried as rest after a drift: a weekend with a holiday is shorter."""
 
 
 class Day(NamedTuple):
@@ -138,30 +134,27 @@ def _start_of_drift(xs: list[int], ys: list[int], agreeing: list[int], *, lastin
         return None
     start = longest
     for _ in range(2):  # the first line still has days before it in it
-        start = min(_bend(xs, ys, line_through(xs[start:], ys[start:])), len(ys) - SHORTEST)
+        start = _bend(xs, ys, line_through(xs[start:], ys[start:]))
+        if len(ys) - start < SHORTEST:
+            return None
     if not _agree(agreeing[start], len(ys) - start, len(ys), lasting):
         return None
     line = line_through(xs[start:], ys[start:])
-    rise, misses = abs(line.slope) * (xs[-1] - xs[start]), _misses(xs[start:], ys[start:], line)
-    if rise < _ABOVE_NOISE * median(misses):
+    before, misses = ys[:start], _misses(xs[start:], ys[start:], line)
+    if len(before) < SHORTEST_UNKNOWN and len(ys) - start < SHORTEST_UNKNOWN:
         return None
-    before = ys[:start]
-    if before and not _beyond(before, line, xs[-1], rise):
+    if before and not _beyond(before, line, xs[start], xs[-1]):
         return None
-    if len(before) >= SHORTEST_UNKNOWN:
-        if rise < _BEYOND_BEFORE * _spread(before):
-            return None
-    elif len(ys) - start < SHORTEST_UNKNOWN:
-        return None
-    if _better_as_step(ys[start:], sum(misses)) or _stopped(xs[start:], ys[start:], sum(misses)):
+    if _better_as_step(ys[start:], sum(misses)) or _stopped(xs[start:], ys[start:], agreeing[start:], sum(misses)):
         return None
     return start
 
 
-def _beyond(before: Sequence[int], line: Line, x: int, rise: int) -> bool:
+def _beyond(before: Sequence[int], line: Line, first: int, last: int) -> bool:
     """Whether the line has come to where no day before it was, by half of its rise: not back to where they were."""
-    farthest = max(before) if line.slope > 0 else -min(before)
-    return 2 * ((line.at(x) if line.slope > 0 else -line.at(x)) - farthest) >= rise
+    sign = 1 if line.slope > 0 else -1
+    rise = abs(line.slope) * (last - first)
+    return 2 * (sign * line.at(last) - max(sign * y for y in before)) >= rise
 
 
 def _agree(score: int, count: int, known: int, lasting: bool) -> bool:
@@ -221,12 +214,12 @@ def _step(ys: Sequence[int]) -> int | None:
     return place if plain and jump > 2 * max(_spread(before), _spread(after)) else None
 
 
-def _stopped(xs: Sequence[int], ys: Sequence[int], left: int) -> bool:
+def _stopped(xs: Sequence[int], ys: Sequence[int], agreeing: Sequence[int], left: int) -> bool:
     """Whether it moved, and has come to rest since: that leaves much less over than a line to the last day."""
     for days in _STOPPED:
         end = len(ys) - days
-        if end < 2:
-            return False
+        if end < 2 or agreeing[0] * agreeing[end] > 0:  # it goes on in these days
+            continue
         rest, line = median(ys[end:]), line_through(xs[:end], ys[:end])
         over = sum(_misses(xs[:end], ys[:end], line)) + sum([abs(y - rest) for y in ys[end:]])
         if over * 10 < left * 7:
