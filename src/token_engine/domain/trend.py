@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from token_engine.domain.robust import Line, concordance, in_major, in_units, line_through, median
+from token_engine.domain.step import jump_in, left_by_a_jump
 
 DAYS_KEPT: Final = 35
 """Days that are looked at: five whole weeks, so that each weekday weighs alike, and more than any month."""
@@ -90,7 +91,7 @@ def trend_of(days: Sequence[Day], *, lasting: bool = False) -> Trend | None:
     if start is not None:
         shape = Shape.DRIFT
     else:
-        start, step = 0, _step(ys)
+        start, step = 0, jump_in(ys) if len(ys) >= SHORTEST else None
         if step is not None:
             shape = Shape.STEP
     since = start if step is None else step
@@ -145,7 +146,7 @@ def _start_of_drift(xs: list[int], ys: list[int], agreeing: list[int], *, lastin
         return None
     if before and not _beyond(before, line, xs[start], xs[-1]):
         return None
-    if _better_as_step(ys[start:], sum(misses)) or _stopped(xs[start:], ys[start:], agreeing[start:], sum(misses)):
+    if left_by_a_jump(ys[start:]) <= sum(misses) or _stopped(xs[start:], ys[start:], agreeing[start:], sum(misses)):
         return None
     return start
 
@@ -178,40 +179,6 @@ def _bend(xs: list[int], ys: list[int], line: Line) -> int:
 
 def _misses(xs: Sequence[int], ys: Sequence[int], line: Line) -> list[int]:
     return [abs(y - line.start - line.slope * x) for x, y in zip(xs, ys, strict=True)]
-
-
-def _spread(values: Sequence[int]) -> int:
-    """From the lowest to the highest but for one day in ten at either end, which may be anything."""
-    ordered = sorted(values)
-    wild = len(ordered) // 14
-    return ordered[-1 - wild] - ordered[wild]
-
-
-def _steps(ys: Sequence[int]) -> list[tuple[int, int]]:
-    """What a jump before each place leaves over, two days at least on either side: (left over, place)."""
-    found = []
-    for n in range(2, len(ys) - 1):
-        before, after = median(ys[:n]), median(ys[n:])
-        found.append((sum([abs(y - before) for y in ys[:n]]) + sum([abs(y - after) for y in ys[n:]]), n))
-    return found
-
-
-def _better_as_step(ys: Sequence[int], left: int) -> bool:
-    return min(_steps(ys))[0] <= left
-
-
-def _step(ys: Sequence[int]) -> int | None:
-    """Where it jumped, if one jump explains what no rest does: three quarters of the distances, and beyond all of the
-    spread on either side.
-    """
-    if len(ys) < SHORTEST:
-        return None
-    rest = median(ys)
-    left, place = min(_steps(ys))
-    before, after = ys[:place], ys[place:]
-    jump = abs(median(after) - median(before))
-    plain = left * 4 <= sum([abs(y - rest) for y in ys])
-    return place if plain and jump > 2 * max(_spread(before), _spread(after)) else None
 
 
 def _stopped(xs: Sequence[int], ys: Sequence[int], agreeing: Sequence[int], left: int) -> bool:
