@@ -106,7 +106,7 @@ def test_in_any_order_in_any_batches_and_again_the_days_are_the_fold_of_the_obse
         before = await trends.days(road.tx, account, FIRST.date())
         [locked] = await positions.lock_ids(road.tx, [account])
         repeated = [Observed(locked, at, BANK, difference) for at, difference in times[: again + 1]]
-        assert await extend(road.tx, Changes(now), repeated, now) == ({}, []), "nothing is new"
+        assert await extend(road.tx, Changes(now), repeated, now) == ({account: False}, []), "nothing is new"
         assert await trends.days(road.tx, account, FIRST.date()) == before
         by_day = {at.date(): [d for a, d in times if a.date() == at.date()] for at, _ in times}
         assert before == [(day, min(told), max(told)) for day, told in sorted(by_day.items())]
@@ -187,6 +187,8 @@ def test_a_drift_is_raised_once_and_kept_at_its_latest_figures(bench: Bench) -> 
         audited = await road.rows("SELECT details FROM audit_log WHERE action = 'discrepancy_opened'")
         assert audited[-1]["details"]["discrepancy"] == str(row["id"])
         assert "rising 4.00 AED a day since 2026-10-1" in audited[-1]["details"]["text"]
+        again = await taken(road, account, [(FIRST + RAISED * DAY, Decimal(44))], FIRST + RAISED * DAY)
+        assert again == ({account: True}, []), "suspected by every observation, and raised by one"
         # It goes on: the same discrepancy with the figures of the day, and nothing announced again.
         assert (await days_pass(road, account, RISING[RAISED + 1 :], first=RAISED + 1)).alarms == []
         [later] = await drifts(road)
@@ -275,10 +277,16 @@ def test_an_observation_that_comes_late_for_a_day_that_is_over_is_looked_at(benc
         account = await road.account()
         await days_pass(road, account, [0] * 5)
         at = FIRST + 5 * DAY
-        assert (await taken(road, account, [(at, Decimal(0))], at)).suspected == {account: False}
-        assert (await taken(road, account, [(at, Decimal(9))], at)).suspected == {}, "looked at today"
-        assert (await taken(road, account, [(at - DAY, Decimal(0))], at)).suspected == {}, "and it changed nothing"
-        assert (await taken(road, account, [(at - DAY, Decimal(7))], at)).suspected == {account: False}
+
+        async def looked_at(difference: int, *, age: int = 0, hour: int) -> bool:
+            now = at + timedelta(hours=hour)
+            await taken(road, account, [(at - age * DAY, Decimal(difference))], now)
+            return (await trends.state(road.tx, account))[1] == now
+
+        assert await looked_at(0, hour=0)
+        assert not await looked_at(9, hour=1), "it was today"
+        assert not await looked_at(0, age=1, hour=2), "it changed nothing"
+        assert await looked_at(7, age=1, hour=3)
         assert [day.high for day in (await trends.days(road.tx, account, FIRST.date()))[4:]] == [7, 9]
         assert await taken(road, account, [], at) == ({}, [])
 

@@ -42,8 +42,8 @@ class Observed(NamedTuple):
 
 
 class Extended(NamedTuple):
-    """`suspected`: of each account that was looked at, whether it is seen to drift (near a bound or not); others are as
-    they were. `alarms`: what was raised, in the words of its event, for the log of whoever commits.
+    """`suspected`: of each account, whether it is seen to drift, near a bound or not. `alarms`: what was raised, in the
+    words of its event, for the log of whoever commits.
     """
 
     suspected: dict[UUID, bool]
@@ -55,8 +55,10 @@ async def extend(tx: Transaction, changes: Changes, observed: Sequence[Observed]
     over. Call in the transaction that keeps them, under the accounts' locks; `changes` is the caller's to write.
     """
     today = now.astimezone(UTC).date()
-    due = await trends.fold(tx, _days(observed), today)
-    extended = Extended({}, [])
+    if not observed:
+        return Extended({}, [])
+    due, drifted = await trends.fold(tx, _days(observed), today)
+    extended = Extended(drifted, [])
     if not due:
         return extended
     known = await trends.load(tx, due, today)
