@@ -52,19 +52,21 @@ class Extended(NamedTuple):
 
 async def extend(tx: Transaction, changes: Changes, observed: Sequence[Observed], now: datetime) -> Extended:
     """Take observations in (late, repeated and in any order) and judge the trend of those accounts for which a day is
-    over. Call in the transaction that keeps them, under the accounts' locks; `changes` is the caller's to write.
+    over; of a closed one nothing is raised. Call in the transaction that keeps them, under the accounts' locks;
+    `changes` is the caller's to write.
     """
     today = now.astimezone(UTC).date()
     if not observed:
         return Extended({}, [])
-    due, drifted = await trends.fold(tx, _days(observed), today)
-    extended = Extended(drifted, [])
-    if not due:
-        return extended
-    known = await trends.load(tx, due, today)
     latest: dict[UUID, Observed] = {}
     for each in sorted(observed, key=lambda o: o.as_of):
         latest[each.account.id] = each
+    due, drifted = await trends.fold(tx, _days(observed), today)
+    extended = Extended(drifted, [])
+    due = [account_id for account_id in due if latest[account_id].account.closed_at is None]
+    if not due:
+        return extended
+    known = await trends.load(tx, due, today)
     seen: list[tuple[Observed, Known, Trend | None]] = []
     for number, account_id in enumerate(sorted(due)):
         if number % _AT_ONCE == _AT_ONCE - 1:
