@@ -270,6 +270,11 @@ TOUR: list[tuple[list[Answer], tuple[str, ...], Callable[[Reader, str], None] | 
         ("`polls_a_day` is the bank's budget in any 24 hours (PSD2 without the user: 4)",),
         None,
     ),
+    (
+        [Answer(200, {"account_number": "AE070331234567890123456", "drift_raised": False})],
+        ("raised as `DRIFT`",),
+        None,
+    ),
 ]  # fmt: skip
 
 

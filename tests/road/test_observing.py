@@ -8,10 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from road.bench import NOW, Bench, Road, note
+from road.bench import NOW, NUMBER, Bench, Road, note
 from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.observation import NoObservation, Observation, Why
+from token_engine.storage import trends
+from token_engine.tiers import accounts
 from token_engine.tiers.observing import Answered, Observed, observe
 
 D = Decimal
@@ -141,6 +143,22 @@ def test_a_small_gap_is_raised_when_it_is_seen_twice_and_resolves_itself(bench: 
         assert await open_types(road) == ["POSITION_DIFFERS"]
         await observed(road, account, "1000000", NOW + minutes(30))
         assert await open_types(road) == []
+
+    bench.void(story)
+
+
+def test_a_balance_that_comes_late_and_one_of_a_closed_account_are_in_their_days(bench: Bench) -> None:
+    """Neither is judged; a trend's day is the fold of all that is kept of it."""
+
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await observed(road, account, "1000000")
+        await observed(road, account, "1000003", NOW - minutes(5))
+        await accounts.close(road.tx, NUMBER, "ann", NOW)
+        await observed(road, account, "1000005", NOW + minutes(5))
+        [day] = await trends.days(road.tx, account, NOW.date())
+        assert (day.low, day.high) == (D(0), D(5))
+        assert await trends.unlike(road.tx) == []
 
     bench.void(story)
 

@@ -112,6 +112,15 @@ def test_discrepancies_from_before_their_history_was_kept_begin_with_what_is_kno
     ]
 
 
+def test_observations_from_before_there_were_trends_are_in_their_days(another: Databases) -> None:
+    url = another()
+    migrate_with_rows(url, 13)
+    migrate(url, up_to=14)
+    with psycopg.connect(url) as connection:
+        days = connection.execute("SELECT day::text, low, high FROM trend_days").fetchall()
+    assert days == [("2025-11-19", 0, 0)]
+
+
 def test_running_again_changes_nothing(another: Databases) -> None:
     url = another()
     migrate(url)

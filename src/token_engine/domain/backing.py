@@ -113,27 +113,40 @@ def _within(deviation: Decimal, bank: Decimal, percent: Decimal, cap: Decimal | 
 
 
 class Bound(NamedTuple):
-    """A difference (bank - ledger, in major units) that is the last on its side of `beyond`."""
+    """A difference (bank - ledger, in major units); on its far side from 0 the level is `beyond`, or worse."""
 
     difference: Decimal
     beyond: Level
 
 
-def bounds(bank: Decimal, policy: Policy = DEFAULT_POLICY) -> tuple[Bound, ...]:
-    """Where an account that holds `bank` (major units) changes its level, from the lowest difference up: the shortfall
-    that is tolerated, and the upper bounds of Ok, Minor and Significant. None where every difference is Critical.
+class Bounds(NamedTuple):
+    """Where an account changes its level: `below` towards a shortfall, `above` towards an excess, nearest first."""
+
+    below: tuple[Bound, ...]
+    above: tuple[Bound, ...]
+
+
+def bounds(bank: Decimal, policy: Policy = DEFAULT_POLICY) -> Bounds:
+    """The bounds of an account that holds `bank` (major units); none where every difference is Critical. What `judge`
+    compares, solved for the difference.
     """
     if bank <= 0:
-        return ()
-    found = [Bound(EXACT.minus(policy.shortfall_tolerance), Level.CRITICAL)]
+        return Bounds((), ())
+    above: list[Bound] = []
     for percent, cap, beyond in (
         (policy.ok_percent, policy.ok_cap, Level.MINOR),
         (policy.minor_percent, policy.minor_cap, Level.SIGNIFICANT),
         (policy.significant_percent, policy.significant_cap, Level.CRITICAL),
     ):
         share = EXACT.multiply(EXACT.multiply(percent, bank), Decimal("0.01"))
-        found.append(Bound(share if cap is None else min(share, cap), beyond))
-    return tuple(found)
+        until = share if cap is None else min(share, cap)
+        if above and until <= above[-1].difference:  # a level that its cap leaves no room
+            until = above.pop().difference
+        above.append(Bound(until, beyond))
+    # A shortfall that is tolerated is measured as an excess is; beyond the tolerance it is Critical.
+    tolerated = [b for b in above if b.difference < policy.shortfall_tolerance]
+    below = [*tolerated, Bound(policy.shortfall_tolerance, Level.CRITICAL)]
+    return Bounds(tuple(Bound(EXACT.minus(b.difference), b.beyond) for b in below), tuple(above))
 
 
 def verdict_as_of(

@@ -10,14 +10,13 @@ from typing import Final
 import msgspec
 
 from token_engine.domain.backing import Bound, Level, Policy, bounds
-from token_engine.domain.robust import in_units
+from token_engine.domain.money import EXACT
+from token_engine.domain.robust import in_units, in_whole_units
 from token_engine.domain.trend import Shape, Trend
 
 HORIZON: Final = timedelta(days=14)
 """How long before a bound is crossed a drift is raised: a person finds its cause with the bank in two weeks, also where
 a long holiday lies between."""
-HORIZON_STILL: Final = 2 * HORIZON
-"""Until when one that was raised stays open, so that it is not resolved and raised again from day to day."""
 _FARTHEST: Final = timedelta(days=3653)
 """Ten years: beyond it no time is told."""
 
@@ -54,25 +53,25 @@ def direction_of(trend: Trend) -> Direction | None:
 
 
 def next_bound(trend: Trend, bank: Decimal, policy: Policy) -> Bound | None:
-    """The bound that a drift comes to next, of an account that holds `bank` (major units): the worst moment of an
-    ordinary day comes to it first.
+    """The bound that a drift comes to next, of an account that holds `bank` (major units): the worst moment of a
+    busy day comes to it first.
     """
     there = bounds(bank, policy)
     match direction_of(trend):
         case Direction.RISING:
-            return next((b for b in there[1:] if b.difference > trend.highest), None)
+            return next((b for b in there.above if b.difference > trend.highest), None)
         case Direction.FALLING:
-            return next((b for b in there[:1] if b.difference < trend.lowest), None)
+            return next((b for b in there.below if b.difference < trend.lowest), None)
         case None:
             return None
 
 
 def crossing(trend: Trend, bound: Bound) -> datetime | None:
-    """When an ordinary day of this trend crosses the bound (UTC), exact to the second; None if never, or not in ten
+    """When a busy day of this trend crosses the bound (UTC), exact to the second; None if never, or not in ten
     years. A day stands for its beginning: it is told up to a day early rather than late.
     """
     edge = trend.highest if trend.slope > 0 else trend.lowest
-    way, pace = in_units(bound.difference - edge), in_units(trend.slope)
+    way, pace = in_whole_units(EXACT.subtract(bound.difference, edge)), in_units(trend.slope)
     if not pace or way * pace < 0:
         return None
     seconds = abs(way) * 86400 // abs(pace)
@@ -95,8 +94,6 @@ def to_be_raised(drift: Drift | None, now: datetime) -> bool:
     return drift is not None and drift.crosses_at is not None and drift.crosses_at <= now + HORIZON
 
 
-def still_there(drift: Drift | None, before: Direction, now: datetime) -> bool:
-    """Whether one that was raised lasts: the same way, and beyond all bounds or four weeks from the next at most."""
-    if drift is None or drift.direction is not before:
-        return False
-    return drift.bound is None or (drift.crosses_at is not None and drift.crosses_at <= now + HORIZON_STILL)
+def still_there(drift: Drift | None, before: Direction) -> bool:
+    """Whether one that was raised lasts: it goes the same way, however far the next bound is by now."""
+    return drift is not None and drift.direction is before

@@ -20,6 +20,11 @@ def in_units(amount: Decimal) -> int:
     return int(EXACT.multiply(amount, _UNITS).to_integral_exact(context=EXACT))
 
 
+def in_whole_units(amount: Decimal) -> int:
+    """The same of a figure that may have more digits (a percentage of an amount): what is beyond 10^-8 is left out."""
+    return int(EXACT.multiply(amount, _UNITS))
+
+
 def in_major(units: int) -> Decimal:
     """The amount again."""
     return EXACT.multiply(Decimal(units), Decimal(1).scaleb(-FRACTION_DIGITS))

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from token_engine.domain.robust import Line, concordance, in_major, in_units, line_through, median
+from token_engine.domain.step import jump_in, left_by_a_jump
 
 DAYS_KEPT: Final = 35
 """Days that are looked at: five whole weeks, so that each weekday weighs alike, and more than any month."""
@@ -31,12 +32,8 @@ _PAIRS_AGREE_SHORT: Final = 85
 """The same for a drift of less than 14 days, which by chance is had sooner."""
 _PAIRS_AGREE_STILL: Final = 50
 """The same for a drift that was seen before, so that one noisy day does not end it."""
-_BEYOND_BEFORE: Final = 2
-"""How often the spread of the days before it a drift must have risen: where an account has been, it may be again."""
-_ABOVE_NOISE: Final = 10
-"""How often it must have risen the typical distance of its days from its line."""
-_STOPPED: Final = (4, 7, 14)
-"""Days at rest at the end, of which each is tried as the end of a drift: fewer are a weekend with a holiday."""
+_STOPPED: Final = (5, 7, 14)
+"""Days at the end, of which each is tried as rest after a drift: a weekend with a holiday is shorter."""
 
 
 class Day(NamedTuple):
@@ -63,7 +60,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 
     `slope` is per day since `since`, of a drift, or over all days; `consistency` the share of pairs of days that agree
     with its direction less the share of those that do not (Kendall's tau, 0 to 1, two decimals). `level` is where its
-    line stands on the last day, and `lowest` and `highest` are what an ordinary day makes of that. Of a step,
+    line stands on the last day, and `lowest` and `highest` are what a busy day (one in ten) makes of that. Of a step,
     `changed_on` is the first day after it and `changed_by` how far it went.
     """
 
@@ -94,7 +91,7 @@ def trend_of(days: Sequence[Day], *, lasting: bool = False) -> Trend | None:
     if start is not None:
         shape = Shape.DRIFT
     else:
-        start, step = 0, _step(ys)
+        start, step = 0, jump_in(ys) if len(ys) >= SHORTEST else None
         if step is not None:
             shape = Shape.STEP
     since = start if step is None else step
@@ -107,8 +104,8 @@ def trend_of(days: Sequence[Day], *, lasting: bool = False) -> Trend | None:
     return Trend(
         shape=shape, since=days[since].day, until=days[-1].day, days=count, slope=in_major(line.slope),
         consistency=Decimal(tau).scaleb(-2), level=in_major(level),
-        lowest=in_major(level - median([y - low for y, low in zip(ys[since:], lows[since:], strict=True)])),
-        highest=in_major(level + median([high - y for y, high in zip(ys[since:], highs[since:], strict=True)])),
+        lowest=in_major(level - _on_a_busy_day([y - low for y, low in zip(ys[since:], lows[since:], strict=True)])),
+        highest=in_major(level + _on_a_busy_day([high - y for y, high in zip(ys[since:], highs[since:], strict=True)])),
         changed_on=None if step is None else days[step].day,
         changed_by=None if step is None else in_major(median(ys[step:]) - median(ys[:step])),
     )  # fmt: skip
@@ -124,6 +121,11 @@ def _at_rest(lows: list[int], highs: list[int]) -> list[int]:
     return highs if unrest(highs) < unrest(lows) else lows
 
 
+def _on_a_busy_day(amounts: Sequence[int]) -> int:
+    """What nine days in ten do not exceed."""
+    return sorted(amounts)[-1 - len(amounts) // 10]
+
+
 def _start_of_drift(xs: list[int], ys: list[int], agreeing: list[int], *, lasting: bool) -> int | None:
     """Where a drift begins that lasts until the last day; None if there is none."""
     longest = next(
@@ -131,30 +133,29 @@ def _start_of_drift(xs: list[int], ys: list[int], agreeing: list[int], *, lastin
     )  # fmt: skip
     if longest is None:
         return None
-    start = min(_bend(xs, ys, line_through(xs[longest:], ys[longest:])), len(ys) - SHORTEST)
+    start = longest
+    for _ in range(2):  # the first line still has days before it in it
+        start = _bend(xs, ys, line_through(xs[start:], ys[start:]))
+        if len(ys) - start < SHORTEST:
+            return None
     if not _agree(agreeing[start], len(ys) - start, len(ys), lasting):
         return None
     line = line_through(xs[start:], ys[start:])
-    rise, misses = abs(line.slope) * (xs[-1] - xs[start]), _misses(xs[start:], ys[start:], line)
-    if rise < _ABOVE_NOISE * median(misses):
+    before, misses = ys[:start], _misses(xs[start:], ys[start:], line)
+    if len(before) < SHORTEST_UNKNOWN and len(ys) - start < SHORTEST_UNKNOWN:
         return None
-    before = ys[:start]
-    if before and not _beyond(before, line, xs[-1], rise):
+    if before and not _beyond(before, line, xs[start], xs[-1]):
         return None
-    if len(before) >= SHORTEST_UNKNOWN:
-        if rise < _BEYOND_BEFORE * _spread(before):
-            return None
-    elif len(ys) - start < SHORTEST_UNKNOWN:
-        return None
-    if _better_as_step(ys[start:], sum(misses)) or _stopped(xs[start:], ys[start:], sum(misses)):
+    if left_by_a_jump(ys[start:]) <= sum(misses) or _stopped(xs[start:], ys[start:], agreeing[start:], sum(misses)):
         return None
     return start
 
 
-def _beyond(before: Sequence[int], line: Line, x: int, rise: int) -> bool:
+def _beyond(before: Sequence[int], line: Line, first: int, last: int) -> bool:
     """Whether the line has come to where no day before it was, by half of its rise: not back to where they were."""
-    farthest = max(before) if line.slope > 0 else -min(before)
-    return 2 * ((line.at(x) if line.slope > 0 else -line.at(x)) - farthest) >= rise
+    sign = 1 if line.slope > 0 else -1
+    rise = abs(line.slope) * (last - first)
+    return 2 * (sign * line.at(last) - max(sign * y for y in before)) >= rise
 
 
 def _agree(score: int, count: int, known: int, lasting: bool) -> bool:
@@ -180,46 +181,12 @@ def _misses(xs: Sequence[int], ys: Sequence[int], line: Line) -> list[int]:
     return [abs(y - line.start - line.slope * x) for x, y in zip(xs, ys, strict=True)]
 
 
-def _spread(values: Sequence[int]) -> int:
-    """From the lowest to the highest but for one day in ten at either end, which may be anything."""
-    ordered = sorted(values)
-    wild = len(ordered) // 14
-    return ordered[-1 - wild] - ordered[wild]
-
-
-def _steps(ys: Sequence[int]) -> list[tuple[int, int]]:
-    """What a jump before each place leaves over, two days at least on either side: (left over, place)."""
-    found = []
-    for n in range(2, len(ys) - 1):
-        before, after = median(ys[:n]), median(ys[n:])
-        found.append((sum([abs(y - before) for y in ys[:n]]) + sum([abs(y - after) for y in ys[n:]]), n))
-    return found
-
-
-def _better_as_step(ys: Sequence[int], left: int) -> bool:
-    return min(_steps(ys))[0] <= left
-
-
-def _step(ys: Sequence[int]) -> int | None:
-    """Where it jumped, if one jump explains what no rest does: three quarters of the distances, and beyond all of the
-    spread on either side.
-    """
-    if len(ys) < SHORTEST:
-        return None
-    rest = median(ys)
-    left, place = min(_steps(ys))
-    before, after = ys[:place], ys[place:]
-    jump = abs(median(after) - median(before))
-    plain = left * 4 <= sum([abs(y - rest) for y in ys])
-    return place if plain and jump > 2 * max(_spread(before), _spread(after)) else None
-
-
-def _stopped(xs: Sequence[int], ys: Sequence[int], left: int) -> bool:
+def _stopped(xs: Sequence[int], ys: Sequence[int], agreeing: Sequence[int], left: int) -> bool:
     """Whether it moved, and has come to rest since: that leaves much less over than a line to the last day."""
     for days in _STOPPED:
         end = len(ys) - days
-        if end < 2:
-            return False
+        if end < 2 or agreeing[0] * agreeing[end] > 0:  # it goes on in these days
+            continue
         rest, line = median(ys[end:]), line_through(xs[:end], ys[:end])
         over = sum(_misses(xs[:end], ys[:end], line)) + sum([abs(y - rest) for y in ys[end:]])
         if over * 10 < left * 7:

@@ -63,18 +63,23 @@ class OpenDrift(NamedTuple):
     gone_since: datetime | None
 
 
-async def fold(tx: Transaction, seen: Iterable[SeenDay], today: date) -> list[UUID]:
-    """Take days in, each account and day once; the accounts whose trend must be looked at. `today` is UTC's.
+class Folded(NamedTuple):
+    """Of accounts: those whose trend must be looked at, and of all whether they were seen to drift when it was."""
+
+    due: list[UUID]
+    drifted: dict[UUID, bool]
+
+
+async def fold(tx: Transaction, seen: Iterable[SeenDay], today: date) -> Folded:
+    """Take days in, each account and day once, at least one. `today` is UTC's.
 
     Call under the accounts' locks. Folding the same in again changes nothing.
     """
     rows = list(seen)
-    if not rows:
-        return []
     columns = [Column(column) for column in zip(*rows, strict=True)]
     accounts = Column(dict.fromkeys(row.account_id for row in rows))
-    cursor = await tx.execute(_sql.fold, [*columns, accounts, today, today])
-    return [row[0] for row in await cursor.fetchall()]
+    found = await (await tx.execute(_sql.fold, [*columns, today, today, accounts])).fetchall()
+    return Folded([row[0] for row in found if row[2]], {row[0]: row[1] for row in found})
 
 
 async def load(tx: Transaction, ids: Sequence[UUID], today: date) -> dict[UUID, Known]:

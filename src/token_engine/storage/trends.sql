@@ -1,6 +1,6 @@
 -- name: fold
--- Take days in, and say of which of the accounts the trend must be looked at: a day is over that was not when it was
--- last looked at, or one that was over has changed.
+-- Take days in. Of each account whether its trend must be looked at (a day is over that was not when it was last looked
+-- at, or one that was over has changed), and whether it drifted when it was.
 WITH folded AS (
     INSERT INTO trend_days AS d (account_id, day, low, high)
     SELECT * FROM unnest(%s::uuid[], %s::date[], %s::numeric[], %s::numeric[])
@@ -8,10 +8,11 @@ WITH folded AS (
     WHERE excluded.low < d.low OR excluded.high > d.high
     RETURNING account_id, day
 )
-SELECT k.account_id FROM unnest(%s::uuid[]) AS k (account_id)
+SELECT k.account_id, coalesce(t.shape = 'drift', false),
+    t.looked_to IS NULL OR t.looked_to < %s::date - 1
+        OR EXISTS (SELECT FROM folded f WHERE f.account_id = k.account_id AND f.day < %s::date)
+FROM unnest(%s::uuid[]) AS k (account_id)
 LEFT JOIN account_trends t ON t.account_id = k.account_id
-WHERE t.looked_to IS NULL OR t.looked_to < %s::date - 1
-    OR EXISTS (SELECT FROM folded f WHERE f.account_id = k.account_id AND f.day < %s::date)
 
 -- name: load
 SELECT k.account_id, t.drifting, d.days, d.lows, d.highs

@@ -84,10 +84,11 @@ async def observe(tx: Transaction, answered: Sequence[Answered], now: datetime) 
         account = structs.replace(account, policy=policy, open_discrepancy=open_breaks.get(account.id))
         kept[one.poll_id] = await bench.take(tx, account, one, observation, facts)
     await observing.record(tx, bench.rows, bench.newest)
+    # Late ones and those of closed accounts too: a day is the fold of all that is kept of it.
+    extended = await trend.extend(tx, bench.changes, [_of_trend(o) for o in kept.values()], now)
     if bench.newest:
         await settle_differing(tx, bench.changes, [o for o in kept.values() if o.standing], facts, now)
         suspected = {o.account.id: _suspected(o) for o in kept.values() if o.standing}
-        extended = await trend.extend(tx, bench.changes, [_of_trend(o) for o in kept.values()], now)
         await observing.suspect(tx, suspected | {key: True for key, drifts in extended.suspected.items() if drifts})
     await bench.changes.write(tx)
     return [kept[one.poll_id] if isinstance(one.answer, Observation) else one.answer for one in answered]

@@ -42,8 +42,8 @@ class Observed(NamedTuple):
 
 
 class Extended(NamedTuple):
-    """`suspected`: of each account that was looked at, whether it is seen to drift (near a bound or not); others are as
-    they were. `alarms`: what was raised, in the words of its event, for the log of whoever commits.
+    """`suspected`: of each account, whether it is seen to drift, near a bound or not. `alarms`: what was raised, in the
+    words of its event, for the log of whoever commits.
     """
 
     suspected: dict[UUID, bool]
@@ -52,17 +52,21 @@ class Extended(NamedTuple):
 
 async def extend(tx: Transaction, changes: Changes, observed: Sequence[Observed], now: datetime) -> Extended:
     """Take observations in (late, repeated and in any order) and judge the trend of those accounts for which a day is
-    over. Call in the transaction that keeps them, under the accounts' locks; `changes` is the caller's to write.
+    over; of a closed one nothing is raised. Call in the transaction that keeps them, under the accounts' locks;
+    `changes` is the caller's to write.
     """
     today = now.astimezone(UTC).date()
-    due = await trends.fold(tx, _days(observed), today)
-    extended = Extended({}, [])
-    if not due:
-        return extended
-    known = await trends.load(tx, due, today)
+    if not observed:
+        return Extended({}, [])
     latest: dict[UUID, Observed] = {}
     for each in sorted(observed, key=lambda o: o.as_of):
         latest[each.account.id] = each
+    due, drifted = await trends.fold(tx, _days(observed), today)
+    extended = Extended(drifted, [])
+    due = [account_id for account_id in due if latest[account_id].account.closed_at is None]
+    if not due:
+        return extended
+    known = await trends.load(tx, due, today)
     seen: list[tuple[Observed, Known, Trend | None]] = []
     for number, account_id in enumerate(sorted(due)):
         if number % _AT_ONCE == _AT_ONCE - 1:
@@ -115,7 +119,7 @@ def _settle(
     account = observed.account
     if before is not None:
         row = open_now.get((account.id, before))
-        if still_there(drift, before, now):
+        if still_there(drift, before):
             assert drift is not None
             if row is not None:  # or a person resolved it: it is not raised again while it lasts
                 changes.updated(_discrepancy(row.id, observed, drift, now))

@@ -38,8 +38,9 @@ async def view(tx: Transaction, name: str, now: datetime) -> dict[str, Any] | No
     def money(amount: Decimal | None) -> str | None:
         return None if amount is None else in_currency(amount, currency)
 
+    below, above = bounds(bank, policy)
     crossings = {
-        b: crossing(trend, b) if trend is not None and drift is not None else None for b in bounds(bank, policy)
+        b: crossing(trend, b) if trend is not None and drift is not None else None for b in (*reversed(below), *above)
     }
     return {
         "account_id": account["id"],

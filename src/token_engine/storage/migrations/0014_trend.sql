@@ -21,7 +21,7 @@ CREATE TABLE account_trends (
     slope NUMERIC(34,8) NOT NULL,    -- major units a day
     since DATE,
     drifting VARCHAR(10),            -- which way, from when it was raised until it is over, whoever resolved it
-    crosses_at TIMESTAMPTZ,          -- when an ordinary day crosses the next bound
+    crosses_at TIMESTAMPTZ,          -- when a busy day crosses the next bound
 
     CONSTRAINT account_trends_shape_word CHECK (shape IN ('too_short', 'steady', 'step', 'drift')),
     CONSTRAINT account_trends_drifting_word CHECK (drifting IN ('rising', 'falling'))
