@@ -35,7 +35,7 @@ def work(path: Path, tell: Any, now: datetime) -> None:
     assert account is not None
     payment, fee = books.book(account, [Order(amount=Decimal(-10)), Order(amount=Decimal(-1))], now)
     tell(f"booked {payment.id} {payment.amount} {fee.id} {fee.amount}")
-    bank = SimulatedBank(books, Random(1))
+    bank = SimulatedBank(books, [NUMBER], Random(1))
     for _ in range(3):
         notice = bank.next_notification(now)
         assert notice is not None

@@ -57,7 +57,7 @@ class DemoBank:
         self._files = folder / "bank_files"
         self._books = Books(folder / "simulated_bank.db")
         self._books.open_accounts(demo.OPENINGS, "Token Engine demo", clock())
-        self._traffic = SimulatedBank(self._books, Random())  # noqa: S311
+        self._traffic = SimulatedBank(self._books, [number for number, _, _ in demo.OPENINGS], Random())  # noqa: S311
         self._files.mkdir(parents=True, exist_ok=True)
 
     async def notify(self) -> None:

@@ -4,6 +4,7 @@ stay backed until somebody else books something.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from random import Random
 from typing import Final
@@ -19,10 +20,11 @@ _TRAFFIC: Final = "demo traffic"
 
 
 class SimulatedBank:
-    """Moves money on the accounts of `books`, and tells of it and of whatever else was booked there."""
+    """Moves money on the accounts of these numbers, and tells of it and of whatever else was booked in `books`."""
 
-    def __init__(self, books: Books, random: Random) -> None:
+    def __init__(self, books: Books, numbers: Sequence[str], random: Random) -> None:
         self._books = books
+        self._numbers = numbers
         self._random = random
 
     def next_notification(self, now: datetime) -> Notice | None:
@@ -38,10 +40,9 @@ class SimulatedBank:
         self._books.told(notice, now)
 
     def _move(self, now: datetime) -> Notice | None:
-        accounts = self._books.accounts()
-        if not accounts:
+        account = self._books.account(self._random.choice(self._numbers))
+        if account is None:
             return None
-        account = self._random.choice(accounts)
         last = self._books.last_saying(account, _TRAFFIC)
         if last is not None and last > 0:
             amount = -last
