@@ -20,11 +20,14 @@ from msgspec import structs
 from road.bench import NUMBER, Bench, Road, road_on
 from token_engine.domain.account import Account
 from token_engine.domain.backing import DEFAULT_POLICY, Policy
+from token_engine.domain.observation import Observation
 from token_engine.domain.refusal import Refusal
 from token_engine.storage import positions, trends
 from token_engine.tiers import discrepancies, trend_view
 from token_engine.tiers.changes import Changes
 from token_engine.tiers.discrepancies import Reopening, Resolution
+from token_engine.tiers.observing import Answered, observe
+from token_engine.tiers.observing import Observed as Judged
 from token_engine.tiers.trend import Extended, Observed, extend
 
 FIRST = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -196,6 +199,31 @@ def test_a_drift_is_raised_once_and_kept_at_its_latest_figures(bench: Bench) -> 
         assert await story(road, row["id"]) == ["opened"]
         assert len(await road.rows("SELECT 1 FROM outbox WHERE subject = 'reconciliation.tier2.drift'")) == 1
         assert await trends.drifting(road.tx) == 1
+
+    bench.void(told)
+
+
+def test_who_judges_answers_of_banks_is_told_of_a_drift_once_for_the_log(bench: Bench) -> None:
+    async def told(road: Road) -> None:
+        account = await road.account()
+        raised = []
+        for n, difference in enumerate(RISING):
+            at = FIRST + n * DAY
+            poll = await road.row(
+                "INSERT INTO balance_polls (account_id, claimed_at, claimed_by) VALUES (%s, %s, 'tests') RETURNING id",
+                account, at,
+            )  # fmt: skip
+            answer = Observation(balance=BANK + difference, currency="AED", as_of=at, balance_type="ITBD")
+            answered = Answered(
+                poll_id=poll["id"], account_id=account, connection="bank", answer=answer, requests=1, at=at
+            )
+            [outcome] = await observe(road.tx, [answered], at)
+            assert isinstance(outcome, Judged)
+            if outcome.drift is not None:
+                raised.append((n, outcome.drift["direction"], outcome.drift["account_number"]))
+        assert raised == [(RAISED, "rising", NUMBER)]
+        assert len(await drifts(road)) == 1
+        assert await trends.unlike(road.tx) == []
 
     bench.void(told)
 

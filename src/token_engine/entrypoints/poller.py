@@ -176,6 +176,8 @@ class Poller:
             requests=asked.requests, at=at,
         )  # fmt: skip
         [outcome] = await self._observations.submit([answered])
+        if isinstance(outcome, Observed) and outcome.drift is not None:
+            _log.warning("An account drifts", **outcome.drift)
         return outcome
 
 

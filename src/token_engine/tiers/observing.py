@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import msgspec
@@ -50,7 +50,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """An observation that is kept. `standing` is where the account stands now; None where a later observation had been
-    judged already, or the account is closed.
+    judged already, or the account is closed. `drift` is what was raised of the account's trend with it, for the log.
     """
 
     account: Account
@@ -60,6 +60,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     level: Level
     difference: Decimal
     standing: Judgement | None
+    drift: dict[str, Any] | None = None
 
 
 async def observe(tx: Transaction, answered: Sequence[Answered], now: datetime) -> list[Observed | NoObservation]:
@@ -86,6 +87,10 @@ async def observe(tx: Transaction, answered: Sequence[Answered], now: datetime) 
     await observing.record(tx, bench.rows, bench.newest)
     # Late ones and those of closed accounts too: a day is the fold of all that is kept of it.
     extended = await trend.extend(tx, bench.changes, [_of_trend(o) for o in kept.values()], now)
+    drifts = {alarm["account_id"]: alarm for alarm in extended.alarms}
+    for poll_id, one_kept in reversed(list(kept.items())):
+        if raised := drifts.pop(one_kept.account.id, None):
+            kept[poll_id] = structs.replace(one_kept, drift=raised)
     if bench.newest:
         await settle_differing(tx, bench.changes, [o for o in kept.values() if o.standing], facts, now)
         suspected = {o.account.id: _suspected(o) for o in kept.values() if o.standing}
