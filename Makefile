@@ -27,7 +27,7 @@ $(NODE)/installed: tests/node/package-lock.json .venv/installed
 	@touch $(NODE)/installed
 
 test: install $(NODE)/installed
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from statistics import quantiles
 from typing import Any, Final
@@ -31,6 +32,7 @@ NOTIFIED: Final = 1_000
 CONCURRENCY: Final = 64
 MILLISECONDS: Final = 200
 SECONDS: Final = 55
+_LEAD_SECONDS: Final = 12
 _BALANCE: Final = "1000.00"
 _CLIENT: Final = {"id": "token-engine", "secret": "only-of-this-run"}
 
@@ -50,15 +52,16 @@ def run(servers: Servers) -> Iterator[Figure]:
         numbers = [f"POLLED-{n:05}" for n in range(ACCOUNTS)]
         resources = _open(url, numbers)
         _connect(arena, url)
-        open_polled(arena.database_url, "bench", list(zip(numbers, resources, strict=True)), Decimal(_BALANCE))
+        due_at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_LEAD_SECONDS)
+        open_polled(arena.database_url, "bench", list(zip(numbers, resources, strict=True)), Decimal(_BALANCE), due_at)
         planned = Workload(RATE * SECONDS, NOTIFIED)
         publisher = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.latency", arena.nats_url, str(RATE), str(SECONDS), str(NOTIFIED)],
             stdout=subprocess.PIPE, text=True, env=environment(),
         )  # fmt: skip
         stack.callback(publisher.kill)
-        time.sleep(5)
-        began, ended = _sweep(arena, processes)
+        began = due_at.timestamp()
+        ended = _sweep(arena, processes, began)
         answer, _ = publisher.communicate(timeout=SECONDS + 120)
         assert publisher.returncode == 0
         check(arena.database_url, planned)
@@ -98,7 +101,7 @@ def _connect(arena: Arena, url: str) -> None:
                 "scope": "accounts", "client_secret": {"file": str(secret)},
             },
         },
-        "asking": {"at_once": CONCURRENCY, "requests_a_minute": 60_000},
+        "asking": {"at_once": CONCURRENCY, "requests_a_minute": 20_000},
     }  # fmt: skip
     command = [sys.executable, "-m", "token_engine", "connection", "set", "bench", "-"]
     subprocess.run(
@@ -107,15 +110,9 @@ def _connect(arena: Arena, url: str) -> None:
     )  # fmt: skip
 
 
-def _sweep(arena: Arena, processes: list[Any]) -> tuple[float, float]:
-    """Make all accounts due, and wait until every answer is committed; both moments in seconds of Unix time."""
+def _sweep(arena: Arena, processes: list[Any], began: float) -> float:
+    """Wait until every answer is committed: when that was, in seconds of Unix time."""
     with psycopg.connect(arena.database_url, autocommit=True) as connection:
-        began = time.time()
-        # All are due now, and none again before the sweep is over.
-        connection.execute(
-            "UPDATE account_polling SET next_slot_at = now(),"
-            " offset_seconds = (extract(epoch FROM now())::bigint + 1800) % 3600"
-        )
         deadline = began + 300
         while True:
             row = connection.execute("SELECT last_value, is_called FROM balance_observations_id_seq").fetchone()
@@ -132,7 +129,7 @@ def _sweep(arena: Arena, processes: list[Any]) -> tuple[float, float]:
                 " FROM balance_observations WHERE level = 'Ok'"
             ).fetchone()
             if row and row[0] == ACCOUNTS:
-                return began, float(row[1])
+                return float(row[1])
             if time.time() > deadline:
                 raise TimeoutError(f"{row} of {ACCOUNTS} accounts were observed as they are")
             time.sleep(0.1)

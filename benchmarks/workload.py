@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from random import Random
 from typing import Final, NamedTuple
@@ -98,9 +99,11 @@ def open_accounts(url: str, count: int) -> None:
         connection.execute("VACUUM ANALYZE emi_accounts")
 
 
-def open_polled(url: str, connection_name: str, accounts: list[tuple[str, str]], balance: Decimal) -> None:
+def open_polled(
+    url: str, connection_name: str, accounts: list[tuple[str, str]], balance: Decimal, due_at: datetime
+) -> None:
     """Open accounts, by number and the bank's name for each, that hold `balance` on both sides and whose bank is asked
-    over a connection; none is due.
+    over a connection: all of them at `due_at`, and again an hour later.
     """
     with psycopg.connect(url, autocommit=True) as connection, connection.transaction():
         copy_into = connection.cursor().copy
@@ -112,8 +115,8 @@ def open_polled(url: str, connection_name: str, accounts: list[tuple[str, str]],
         columns = "account_id, connection, resource, every_minutes, offset_seconds, next_slot_at, set_by, set_at"
         with copy_into(f"COPY account_polling ({columns}) FROM STDIN".encode()) as copy:
             for key, (_, resource) in zip(keys, accounts, strict=True):
-                moments = ("2099-01-01T00:00Z", "benchmark", "2025-01-01T00:00Z")
-                copy.write_row((key, connection_name, resource, 60, 0, *moments))
+                row = (key, connection_name, resource, 60, int(due_at.timestamp()) % 3600, due_at)
+                copy.write_row((*row, "benchmark", "2025-01-01T00:00Z"))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE emi_accounts")
         connection.execute("VACUUM ANALYZE account_polling")

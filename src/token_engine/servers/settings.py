@@ -39,6 +39,10 @@ jit = off
 # Positions and breakers are few rows, updated all the time: clean up early.
 autovacuum = on
 autovacuum_naptime = '15s'
+# Gently, and from few samples: what it does beside Tier 1 makes notifications wait, and each analysis has the statements
+# of the road planned anew.
+autovacuum_vacuum_cost_delay = '10ms'
+default_statistics_target = 20
 autovacuum_vacuum_scale_factor = 0.02
 autovacuum_vacuum_insert_scale_factor = 0.05
 autovacuum_analyze_scale_factor = 0.02
