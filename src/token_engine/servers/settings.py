@@ -39,8 +39,8 @@ jit = off
 # Positions and breakers are few rows, updated all the time: clean up early.
 autovacuum = on
 autovacuum_naptime = '15s'
-# Gently, and from few samples: what it does beside Tier 1 makes notifications wait, and each analysis has the statements
-# of the road planned anew.
+# Gently, and from few samples: what it does beside Tier 1 makes notifications wait, and after each analysis the
+# statements of the road are planned anew.
 autovacuum_vacuum_cost_delay = '10ms'
 default_statistics_target = 20
 autovacuum_vacuum_scale_factor = 0.02
