@@ -219,6 +219,22 @@ def test_an_engine_that_stops_writes_down_what_banks_still_say(migrated: str) ->
     story(tell)
 
 
+def test_accounts_of_a_bank_that_is_down_stay_due_until_it_is_up(migrated: str) -> None:
+    async def tell() -> None:
+        bank = Bank()
+        bank.balances |= {f"A{n}": None for n in range(40)}
+        async with engine(migrated, bank) as one:
+            await accounts(one, 40)
+            one.poller.start()
+            await one.until("SELECT count(*) >= 5 FROM balance_polls WHERE refusal_code = 'unreachable'", True)
+            await asyncio.sleep(1.5)  # time enough for another look
+            [(asked,)] = await one.rows("SELECT count(*) FROM balance_polls")
+            assert asked < 20
+            assert await one.rows("SELECT count(*) FROM account_polling WHERE next_slot_at <= now()") == [(40 - asked,)]
+
+    story(tell)
+
+
 def test_a_claim_of_an_engine_that_died_is_nobodys_and_the_next_slot_is_asked(migrated: str) -> None:
     async def tell() -> None:
         bank = Bank()

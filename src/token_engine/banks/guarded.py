@@ -96,6 +96,10 @@ class Guarded:
                 return Asked(answer=answer, requests=requests)
             await asyncio.sleep(wait)
 
+    def listens(self) -> bool:
+        """Whether asking now would reach the bank: it has asked for no pause, and the guard lets one through."""
+        return self._refusal(None) is None
+
     def standing(self) -> Standing:
         """How it stands; called in the event loop."""
         paused = max(0.0, self._paused_until - asyncio.get_running_loop().time())

@@ -17,6 +17,7 @@ import psycopg
 import psycopg_pool
 
 from token_engine.banks.guarded import Guarded
+from token_engine.domain.connector_guard import GuardState
 from token_engine.domain.observation import NoObservation
 from token_engine.entrypoints.batcher import Batcher
 from token_engine.storage import polling as stored
@@ -139,6 +140,10 @@ class Poller:
             rows = await stored.connections(tx)
         for row in rows:
             self._open(row)
+        for door in self._banks.values():
+            standing = door.open.standing()
+            metrics.GUARD_OPEN.labels(standing.name).set(standing.guard is not GuardState.CLOSED)
+            metrics.POLLS_IN_FLIGHT.labels(standing.name).set(standing.in_flight)
         page = await runs.review_a_page(self._database, self._clock())
         if page:
             self._reviewed(page)
@@ -196,6 +201,10 @@ class _Door:
         """How many more to claim: twice as many as can be asked at once, so that none waits for the next look; nothing
         until half of them are through, so that each look is worth its transaction.
         """
+        if not self.open.listens():
+            return 0  # its accounts stay due until it does
+        if self.open.standing().guard is not GuardState.CLOSED:
+            return 0 if self.unanswered else 1
         most = 2 * self.open.at_once
         return most - self.unanswered if self.unanswered <= most // 2 else 0
 

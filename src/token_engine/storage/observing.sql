@@ -25,6 +25,7 @@ WITH observed AS (
         position_balance, explained, difference, level)
     SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::numeric[], %s::varchar[],
         %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::varchar[])
+    ON CONFLICT (poll_id) DO NOTHING  -- committed, and only the news of it got lost: the batch is tried again
 )
 UPDATE emi_accounts a SET observed_at = k.as_of
 FROM unnest(%s::uuid[], %s::timestamptz[]) AS k (account_id, as_of)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 registry = CollectorRegistry()
 
@@ -62,6 +62,18 @@ POLL_SECONDS = Histogram(
     "Time from claiming an account's slot to the bank's answer, retries and waiting for its turn included.",
     ["connection"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    registry=registry,
+)
+POLLS_IN_FLIGHT = Gauge(
+    "token_engine_balance_polls_in_flight",
+    "Requests that this process waits for a bank to answer, by connection.",
+    ["connection"],
+    registry=registry,
+)
+GUARD_OPEN = Gauge(
+    "token_engine_connector_guard_open",
+    "1 while this process does not ask a bank that failed, or tries it by one request.",
+    ["connection"],
     registry=registry,
 )
 EVENTS = Counter("token_engine_events_published", "Events handed to JetStream.", registry=registry)
