@@ -253,7 +253,7 @@ TOUR: list[tuple[list[Answer], tuple[str, ...], Callable[[Reader, str], None] | 
     (
         [
             Answer(200, {}),
-            Answer(200, {"threshold_level": "Critical", "circuit_breaker": "open", "gap": "-250.00",
+            Answer(200, {"threshold_level": "Critical", "circuit_breaker": "open",
                          "connection": "demo-berlin-group"}),
             Answer(200, {"polling.every_minutes": 15, "polls.0.level": "Critical"}),
             Answer(200, {"payout.allowed": False, "payout.reasons": ["open"]}),

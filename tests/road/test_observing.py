@@ -8,12 +8,14 @@ from uuid import UUID
 
 import pytest
 
-from road.bench import NOW, NUMBER, Bench, Road, note
+from road.bench import NOW, NUMBER, Bench, Road, came, note
+from road.statement_writer import line, message, statement
 from token_engine.domain.backing import Level
 from token_engine.domain.breaker import Breaker
 from token_engine.domain.observation import NoObservation, Observation, Why
+from token_engine.domain.receipt import Recorded
 from token_engine.storage import trends
-from token_engine.tiers import accounts
+from token_engine.tiers import accounts, end_of_day
 from token_engine.tiers.observing import Answered, Observed, observe
 
 D = Decimal
@@ -104,6 +106,36 @@ def test_a_debit_that_is_notified_late_counts_once(bench: Bench) -> None:
         found = await observed(road, account, "999900", NOW + minutes(1))
         assert found.explanation.gap == 0
         assert await open_types(road) == ["BALANCE_MISMATCH"]
+
+    bench.void(story)
+
+
+def test_payouts_that_settle_do_not_hide_what_left_unseen(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await observed(road, account, "999900")
+        for n in range(3):
+            await road.hold(account, f"P{n}", "60", sent=True)
+            await road.take_one(note(f"P{n}", "60", debit=True, reference=f"R{n}", tag=f"P{n}"))
+        state = await road.state(account)
+        assert (state["ledger_balance"], state["bank_reported_balance"]) == (D(999_820), D(999_820))
+        assert (state["observed_gap"], state["reconciliation_status"]) == (D(-100), "CRITICAL")
+
+    bench.void(story)
+
+
+def test_a_statement_of_a_day_that_ended_since_tells_of_what_was_observed(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await observed(road, account, "999900")
+        # Stated with another debit of the same day, so that the day's change is not the gap.
+        raw = message(statement(line("-100", reference="R1"), line("-20", reference="R2"),
+                                opening="1000000", closing="999880"))  # fmt: skip
+        [receipt] = await end_of_day.record(road.tx, [came(raw, "file")], NOW)
+        assert isinstance(receipt, Recorded)
+        state = await road.state(account)
+        assert (state["bank_reported_balance"], state["observed_gap"]) == (D(999_880), D(0))
+        assert state["reconciliation_difference"] == -120
 
     bench.void(story)
 

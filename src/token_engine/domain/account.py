@@ -46,3 +46,5 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """When the oldest statement that has not come was due (with a time zone)."""
     observed_gap: Decimal = Decimal(0)
     """What the bank's own balance showed, when it was last asked, beyond what its messages and expectations tell of."""
+    observed_at: datetime | None = None
+    """The bank's time of that balance (with a time zone)."""

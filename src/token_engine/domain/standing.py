@@ -127,6 +127,13 @@ class Standing:
         self.bank, self.observed_gap = position, gap
         return self.take(Decimal(0), 0, evidence, new_id)
 
+    def stated(self, until: datetime) -> None:
+        """A statement was accepted that tells of everything until then (with a time zone): also of what the bank's
+        balance had shown by that time.
+        """
+        if self.account.observed_at is not None and self.account.observed_at <= until:
+            self.observed_gap = Decimal(0)
+
     def judgement(self, recorded: int = 0) -> Judgement:
         """Where the account stands now, whether or not anything was taken."""
         account = self.account
@@ -200,10 +207,12 @@ class Standing:
 
 
 def _told_of(gap: Decimal, change: Decimal) -> Decimal:
-    """What is left of a gap once messages moved the position by `change`. What moves it the same way is taken to tell
-    of what the bank's balance had shown before: else a notification that is late would count twice until the bank is
-    asked again.
+    """What is left of a gap once a message moved the position by `change`.
+
+    Credits are taken to tell of what the bank's balance had shown before, else a notification that is late would count
+    twice until the bank is asked again. Of money that left unseen only a debit of that very amount is: were any debit,
+    then payouts that settle, and burn as much, would soon hide what is missing.
     """
     if gap > 0:
         return max(EXACT.subtract(gap, max(change, Decimal(0))), Decimal(0))
-    return min(EXACT.subtract(gap, min(change, Decimal(0))), Decimal(0))
+    return Decimal(0) if change == gap else gap

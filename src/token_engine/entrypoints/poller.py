@@ -129,7 +129,11 @@ class Poller:
         for name, bank in self._banks.items():
             if room := bank.room:
                 async with self._database.transaction() as tx:
-                    claims = await polling.claim_due(tx, name, room, self._name, self._clock())
+                    # Of a bank that is not to be asked now accounts stay due; a run is told so, and does not wait.
+                    told_so = not bank.open.listens()
+                    claims = await polling.claim_due(
+                        tx, name, room, self._name, self._clock(), of_runs=told_so
+                    )  # fmt: skip
                 for claim in claims:
                     bank.start(self, claim)
         return more
@@ -201,9 +205,7 @@ class _Door:
         """How many more to claim: twice as many as can be asked at once, so that none waits for the next look; nothing
         until half of them are through, so that each look is worth its transaction.
         """
-        if not self.open.listens():
-            return 0  # its accounts stay due until it does
-        if self.open.standing().guard is not GuardState.CLOSED:
+        if self.open.standing().guard is not GuardState.CLOSED and self.open.listens():
             return 0 if self.unanswered else 1
         most = 2 * self.open.at_once
         return most - self.unanswered if self.unanswered <= most // 2 else 0

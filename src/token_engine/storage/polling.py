@@ -103,9 +103,14 @@ async def polls(tx: Transaction, account_id: UUID, limit: int) -> list[dict[str,
     return await _dicts(tx, _sql.polls, {"account_id": account_id, "limit": limit})
 
 
-async def due(tx: Transaction, connection: str, now: datetime, limit: int) -> list[DueRow]:
-    """Accounts of a connection that are due and that no other engine is claiming, the longest due first; locked."""
-    return await _due_rows(tx, _sql.due, {"connection": connection, "now": now, "limit": limit})
+async def due(
+    tx: Transaction, connection: str, now: datetime, limit: int, *, of_runs: bool = False
+) -> list[DueRow]:  # fmt: skip
+    """Accounts of a connection that are due and that no other engine is claiming, the longest due first; locked.
+    `of_runs`: those only that a run waits for.
+    """
+    parameters = {"connection": connection, "now": now, "limit": limit, "of_runs": of_runs}
+    return await _due_rows(tx, _sql.due, parameters)
 
 
 async def named(tx: Transaction, ids: Iterable[UUID], now: datetime) -> list[DueRow]:

@@ -48,6 +48,7 @@ SELECT p.account_id, p.connection, a.account_number, a.currency, p.resource, p.e
             AND q.claimed_at > %(now)s::timestamptz - interval '24 hours' ORDER BY q.claimed_at) AS asked
 FROM account_polling p JOIN emi_accounts a ON a.id = p.account_id
 WHERE p.connection = %(connection)s AND p.next_slot_at <= %(now)s::timestamptz AND a.closed_at IS NULL
+    AND (p.run_id IS NOT NULL OR NOT %(of_runs)s)
 ORDER BY p.next_slot_at LIMIT %(limit)s
 FOR NO KEY UPDATE OF p SKIP LOCKED
 

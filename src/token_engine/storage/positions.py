@@ -89,7 +89,7 @@ async def lock_ids(tx: Transaction, ids: Iterable[UUID]) -> list[Account]:
 
 
 def _account(row: Sequence[Any]) -> Account:
-    key, number, currency, ledger, bank, breaker, closed_at, inverts, mode, missing_since, observed_gap = row
+    key, number, currency, ledger, bank, breaker, closed_at, inverts, mode, missing_since, *observed = row
     return Account(
         id=key,
         number=number,
@@ -101,7 +101,8 @@ def _account(row: Sequence[Any]) -> Account:
         reversal_sign=ReversalSign.INVERTED if inverts else ReversalSign.PUBLISHED,
         mode=Mode(mode),
         statement_missing_since=missing_since,
-        observed_gap=observed_gap,
+        observed_gap=observed[0],
+        observed_at=observed[1],
     )
 
 

@@ -4,6 +4,7 @@ SELECT id, account_number FROM emi_accounts WHERE id = ANY (%s::uuid[])
 -- name: lock
 SELECT a.id, a.account_number, a.currency, a.ledger_balance, a.bank_reported_balance, a.circuit_breaker,
     a.closed_at, b.inverts_reversals, a.ledger_mode, a.statement_missing_since, a.observed_gap,
+    a.observed_at,
     EXISTS (SELECT 1 FROM threshold_policies)
 FROM emi_accounts a JOIN banks b ON b.id = a.bank_id
 WHERE a.account_number = ANY (%s::varchar[])
@@ -12,7 +13,8 @@ FOR NO KEY UPDATE OF a
 
 -- name: lock_by_id
 SELECT a.id, a.account_number, a.currency, a.ledger_balance, a.bank_reported_balance, a.circuit_breaker,
-    a.closed_at, b.inverts_reversals, a.ledger_mode, a.statement_missing_since, a.observed_gap
+    a.closed_at, b.inverts_reversals, a.ledger_mode, a.statement_missing_since, a.observed_gap,
+    a.observed_at
 FROM emi_accounts a JOIN banks b ON b.id = a.bank_id
 WHERE a.id = ANY (%s::uuid[])
 ORDER BY a.id

@@ -233,6 +233,7 @@ async def _judge(
     goes_on = day.latest and day.lists_from is None and day.corrects is None
     change = moved.booked if goes_on else EXACT.subtract(await statements.position(tx, account.id), standing.bank)
     evidence = _evidence(day, now)
+    standing.stated(day.cut_off)
     judgement, step = standing.take(change, moved.new, evidence, uuid4)
     changes.judged(judgement, step, evidence, f"eod.{day.number}", day.kept_as)
     ledger = await statements.ledger_as_of(tx, account.id, day.number, day.date, day.cut_off)

@@ -167,11 +167,13 @@ async def _open_account(tx: Transaction, name: str, now: datetime) -> dict[str, 
     return view
 
 
-async def claim_due(tx: Transaction, connection: str, limit: int, engine: str, now: datetime) -> list[Claim]:
+async def claim_due(
+    tx: Transaction, connection: str, limit: int, engine: str, now: datetime, *, of_runs: bool = False
+) -> list[Claim]:
     """Claim up to `limit` accounts of a connection that are due `now`, as `engine`. What the budget does not allow yet
-    is due again when it does.
+    is due again when it does. `of_runs`: those only that a run waits for.
     """
-    rows = await polling.due(tx, connection, now, limit)
+    rows = await polling.due(tx, connection, now, limit, of_runs=of_runs)
     claims, _ = await _claim(tx, rows, engine, now, by_person=False)
     return claims
 
