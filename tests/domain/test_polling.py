@@ -23,7 +23,7 @@ moments = st.integers(0, 6 * 366 * 86400).map(
 def schedules(draw: st.DrawFn, budget: st.SearchStrategy[int] | None = None) -> Schedule:
     every = draw(everies)
     offset = offset_of(draw(st.uuids()), every)
-    return Schedule(every=every, offset=offset, polls_a_day=draw(budget) if budget else None)
+    return Schedule(every=every, offset=offset, polls_a_day=draw(budget) if budget is not None else None)
 
 
 @given(schedules(), moments)

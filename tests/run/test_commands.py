@@ -233,6 +233,7 @@ def test_check_finds_a_position_that_its_entries_do_not_make(engine: Engine) -> 
         "Every mint is of a booked credit, and of its amount.",
         "What is reserved is what payouts hold.",
         "What is said to be missing of statements is missing.",
+        "Every day of a trend is the fold of its observations.",
         "Every match is of equal sums, or forced by two people.",
     ]
     with psycopg.connect(engine.database_url) as connection:
