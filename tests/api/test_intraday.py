@@ -15,6 +15,7 @@ from engine import V1, Engine, wait_for
 
 EMIRATES, GULF = "AE070331234567890123456", "AE460261000000000000001"
 NEW_YORK, INDIA = "021000089-4000123456", "50100123456789"
+_TIMES: Final = 100
 ALL: Final = f"{V1}/reconciliation/intradey/all"
 
 
@@ -34,6 +35,9 @@ class Bank:
 
     def fault(self, kind: str, number: str, **more: Any) -> None:
         self._send("POST", "/faults", kind=kind, account=number, **more)
+
+    def left_of(self, kind: str) -> list[int]:
+        return [fault["times"] for fault in self._send("GET", "/faults") if fault["kind"] == kind]
 
     def well(self) -> None:
         self._send("DELETE", "/faults")
@@ -255,3 +259,41 @@ def settings_of(engine: Engine, name: str) -> dict[str, Any]:
     assert shown.returncode == 0, shown.stderr
     settings: dict[str, Any] = json.loads(shown.stdout)["settings"]
     return settings
+
+
+def test_two_engine_processes_share_the_accounts_and_none_is_asked_twice_in_a_slot(engine: Engine, bank: Bank) -> None:
+    numbers = [f"SHARED-{n:02}" for n in range(60)]
+    bank.open([{"number": number, "currency": "AED", "balance": "10"} for number in numbers])
+    with psycopg.connect(engine.database_url) as connection:
+        connection.execute(
+            "INSERT INTO bank_connections SELECT 'shared', kind, settings, 'tests', now() FROM bank_connections"
+            " WHERE name = 'demo-berlin-group'"
+        )
+    for number in numbers:
+        engine.create_account(number, ledger_balance="10", bank_balance="10")
+        bank.fault("slow", number, milliseconds=700, times=_TIMES)
+    urls = ("--database-url", engine.database_url, "--nats-url", engine.nats_url)
+    with Engine(engine.data.parent / "second", *urls) as _:
+        with psycopg.connect(engine.database_url) as connection:  # all at once, as after a night without engines
+            connection.execute(
+                """INSERT INTO account_polling (account_id, connection, every_minutes, offset_seconds, next_slot_at,
+                    set_by, set_at)
+                SELECT id, 'shared', 60, extract(epoch FROM now())::bigint % 3600, now(), 'tests', now()
+                FROM emi_accounts WHERE account_number LIKE 'SHARED-%'"""
+            )
+
+        def polls() -> list[tuple[str, int, int]] | None:
+            with psycopg.connect(engine.database_url) as connection:
+                found: list[tuple[str, int, int]] = connection.execute(
+                    """SELECT q.claimed_by, count(*), count(DISTINCT q.account_id) FROM balance_polls q
+                    JOIN account_polling p ON p.account_id = q.account_id
+                    WHERE p.connection = 'shared' AND q.answered_at IS NOT NULL GROUP BY 1"""
+                ).fetchall()
+            return found if sum(number for _, number, _ in found) >= len(numbers) else None
+
+        shares = wait_for(polls)
+        assert shares is not None
+        assert len(shares) == 2, shares
+        assert sum(number for _, number, _ in shares) == sum(accounts for _, _, accounts in shares) == len(numbers)
+        # The bank's own word: each of the slow answers that it had to give was asked for once.
+        assert bank.left_of("slow") == [_TIMES - 1] * len(numbers)
