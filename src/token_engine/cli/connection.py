@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from token_engine.cli.once import fail
-from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl, database_of
-from token_engine.cli.session import now, show, with_database
-from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.storage.database import Database, Transaction
+from token_engine.cli.once import ask, fail
+from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl
+from token_engine.cli.session import show
+from token_engine.domain.refusal import Refusal
+from token_engine.storage.database import Transaction
 
 app = typer.Typer(help="Accesses to banks.", no_args_is_help=True)
 _COLUMNS: Final = {"name": "Name", "kind": "Kind", "set_by": "Set by", "set_at": "Set at"}
@@ -37,7 +36,7 @@ def save(
         content = sys.stdin.buffer.read() if str(settings) == "-" else settings.read_bytes()
     except OSError as error:
         fail(Refusal("unreadable", f"{settings}: {error.strerror}"))
-    rows = _ask(database_url, data, lambda tx, at: connections.save(tx, name, content, actor, at))
+    rows = ask(database_url, data, lambda tx, at: connections.save(tx, name, content, actor, at))
     show([rows], _COLUMNS, as_json=as_json)
 
 
@@ -46,10 +45,10 @@ def listing(data: Data = DATA, database_url: DatabaseUrl = None, as_json: AsJson
     """All of them."""
     from token_engine.tiers import connections
 
-    async def ask(tx: Transaction, _: datetime) -> dict[str, Any]:
+    async def all_of_them(tx: Transaction, _: datetime) -> dict[str, Any]:
         return {"connections": await connections.listing(tx)}
 
-    show(_ask(database_url, data, ask)["connections"], _COLUMNS, as_json=as_json)
+    show(ask(database_url, data, all_of_them)["connections"], _COLUMNS, as_json=as_json)
 
 
 @app.command("show")
@@ -57,20 +56,4 @@ def show_one(name: Name, data: Data = DATA, database_url: DatabaseUrl = None) ->
     """One with its settings, as JSON."""
     from token_engine.tiers import connections
 
-    show([_ask(database_url, data, lambda tx, _: connections.settings_of(tx, name))], _COLUMNS, as_json=True)
-
-
-def _ask(
-    url: str | None, data: Path, ask: Callable[[Transaction, datetime], Awaitable[dict[str, Any]]]
-) -> dict[str, Any]:
-    async def work(database: Database) -> dict[str, Any] | Refusal:
-        try:
-            async with database.transaction() as tx:
-                return await ask(tx, now())
-        except RefusedError as refused:
-            return refused.refusal
-
-    found = with_database(database_of(url, data), work)
-    if isinstance(found, Refusal):
-        fail(found)
-    return found
+    show([ask(database_url, data, lambda tx, _: connections.settings_of(tx, name))], _COLUMNS, as_json=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import typer
 
+from token_engine.cli.options import database_of
 from token_engine.cli.session import now, with_database
-from token_engine.domain.refusal import Refusal
+from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage.database import Database, Transaction
 from token_engine.tiers.once import Answer, once
 
@@ -43,6 +45,26 @@ def answered(url: str, ask: Callable[[Transaction], Awaitable[Answer]]) -> dict[
         fail(msgspec.json.decode(answer.content, type=Refusal))
     done: dict[str, Any] = msgspec.json.decode(answer.content)
     return done
+
+
+def ask(
+    url: str | None, data: Path, what: Callable[[Transaction, datetime], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Ask in a transaction of the database at `url`, or of the engine on `data`; exits 1 with the reason where it is
+    refused.
+    """
+
+    async def work(database: Database) -> dict[str, Any] | Refusal:
+        try:
+            async with database.transaction() as tx:
+                return await what(tx, now())
+        except RefusedError as refused:
+            return refused.refusal
+
+    found = with_database(database_of(url, data), work)
+    if isinstance(found, Refusal):
+        fail(found)
+    return found
 
 
 def fail(refusal: Refusal) -> NoReturn:

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from token_engine.cli.once import fail
-from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl, database_of
-from token_engine.cli.session import now, show, with_database
-from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.storage.database import Database, Transaction
+from token_engine.cli.once import ask
+from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl
+from token_engine.cli.session import show
+from token_engine.storage.database import Transaction
 from token_engine.tiers import polling
 from token_engine.tiers.polling import NewPolling
 
@@ -65,18 +64,9 @@ def end(
 
 
 def _print(
-    url: str | None, data: Path, as_json: bool, ask: Callable[[Transaction, datetime], Awaitable[dict[str, Any]]]
+    url: str | None, data: Path, as_json: bool, what: Callable[[Transaction, datetime], Awaitable[dict[str, Any]]]
 ) -> None:
-    async def work(database: Database) -> dict[str, Any] | Refusal:
-        try:
-            async with database.transaction() as tx:
-                return await ask(tx, now())
-        except RefusedError as refused:
-            return refused.refusal
-
-    found = with_database(database_of(url, data), work)
-    if isinstance(found, Refusal):
-        fail(found)
+    found = ask(url, data, what)
     show([found if as_json else _readable(found)], _COLUMNS, as_json=as_json)
 
 
