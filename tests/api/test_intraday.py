@@ -271,7 +271,7 @@ def test_two_engine_processes_share_the_accounts_and_none_is_asked_twice_in_a_sl
         )
     for number in numbers:
         engine.create_account(number, ledger_balance="10", bank_balance="10")
-        bank.fault("slow", number, milliseconds=700, times=_TIMES)
+        bank.fault("slow", number, milliseconds=1500, times=_TIMES)
     urls = ("--database-url", engine.database_url, "--nats-url", engine.nats_url)
     with Engine(engine.data.parent / "second", *urls) as _:
         with psycopg.connect(engine.database_url) as connection:  # all at once, as after a night without engines
