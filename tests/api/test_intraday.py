@@ -278,7 +278,7 @@ def test_two_engine_processes_share_the_accounts_and_none_is_asked_twice_in_a_sl
             connection.execute(
                 """INSERT INTO account_polling (account_id, connection, every_minutes, offset_seconds, next_slot_at,
                     set_by, set_at)
-                SELECT id, 'shared', 60, extract(epoch FROM now())::bigint % 3600, now(), 'tests', now()
+                SELECT id, 'shared', 60, (extract(epoch FROM now())::bigint + 1800) % 3600, now(), 'tests', now()
                 FROM emi_accounts WHERE account_number LIKE 'SHARED-%'"""
             )
 
