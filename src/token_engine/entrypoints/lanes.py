@@ -104,6 +104,6 @@ OBSERVATIONS: Final[Lane[Answered, Observed | NoObservation]] = Lane(
     size=lambda _: _ANSWER_BYTES,
     named=lambda answered: {"poll": str(answered.poll_id), "account": str(answered.account_id)},
     count=_count_observations,
-    gather_seconds=0.1,
+    gather_seconds=0.25,
 )
 """What banks answered when they were asked, each with what came of it (Tier 2)."""
