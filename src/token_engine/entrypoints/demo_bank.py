@@ -111,8 +111,9 @@ class DemoBank:
             for (number, _, _), (name, bank, access) in zip(demo.OPENINGS, ways, strict=True):
                 settings = ConnectionSettings(bank=bank, access=access, asking=_BEARS)
                 await connections.save(tx, name, msgspec.json.encode(settings), _ACTOR, self._clock())
-                how = NewPolling(actor=_ACTOR, connection=name, every_minutes=_EVERY_MINUTES)
-                await polling.save(tx, number, how, self._clock())
+                if not await polling.is_asked(tx, number, self._clock()):  # what people set since stays as it is
+                    how = NewPolling(actor=_ACTOR, connection=name, every_minutes=_EVERY_MINUTES)
+                    await polling.save(tx, number, how, self._clock())
 
     def close(self) -> None:
         """Close the books."""

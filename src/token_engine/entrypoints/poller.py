@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -98,9 +98,14 @@ class Poller:
             rows = {row.name: row for row in await stored.connections(tx)}
         for row in rows.values():
             self._open(row)
-        outcomes = await asyncio.gather(*(self._banks[c.connection].start(self, c) for c in claims))
+        asking = [self._banks[claim.connection].start(self, claim) for claim in claims]
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)  # one that fails spoils no other's answer
         found: dict[UUID, Outcome | Spent] = {one.account_id: one for one in spent}
-        return found | {claim.account_id: outcome for claim, outcome in zip(claims, outcomes, strict=True)}
+        for claim, outcome in zip(claims, outcomes, strict=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                raise outcome
+            found[claim.account_id] = outcome
+        return found
 
     async def _run(self) -> None:
         while True:
@@ -126,7 +131,7 @@ class Poller:
         if now >= self._rounds_at:
             more = await self._make_rounds()
             self._rounds_at = now if more else now + _LOOK_SECONDS
-        for name, bank in self._banks.items():
+        for name, bank in list(self._banks.items()):  # a person's question may open another meanwhile
             if room := bank.room:
                 async with self._database.transaction() as tx:
                     # Of a bank that is not to be asked now accounts stay due; a run is told so, and does not wait.
@@ -135,7 +140,7 @@ class Poller:
                         tx, name, room, self._name, self._clock(), of_runs=told_so
                     )  # fmt: skip
                 for claim in claims:
-                    bank.start(self, claim)
+                    self._banks[name].start(self, claim)
         return more
 
     async def _make_rounds(self) -> bool:
@@ -166,7 +171,7 @@ class Poller:
 
     async def ask(self, door: _Door, claim: Claim) -> Outcome:
         """Ask, and have the answer judged; it is written down also where the bank failed."""
-        began = self._clock()
+        began = asyncio.get_running_loop().time()  # the clock on the wall may be set
         try:
             asked = await door.open.ask(claim.account, claim.most_requests)
         finally:
@@ -174,7 +179,8 @@ class Poller:
             if door.room:
                 self._has_room()
         at = self._clock()
-        metrics.POLL_SECONDS.labels(claim.connection).observe((at - began) / timedelta(seconds=1))
+        seconds = asyncio.get_running_loop().time() - began
+        metrics.POLL_SECONDS.labels(claim.connection).observe(seconds)
         if isinstance(asked.answer, NoObservation):
             _log.warning(
                 "A bank gave no balance", account=claim.account.number, connection=claim.connection,

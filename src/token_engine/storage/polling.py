@@ -184,12 +184,6 @@ async def run_results(tx: Transaction, key: UUID, after: int, limit: int) -> lis
     return await _dicts(tx, _sql.run_results, {"id": key, "after": after, "limit": limit})
 
 
-async def abandoned(tx: Transaction, before: datetime) -> int:
-    """Claims older than `before` of which nobody ever said what came of them."""
-    [(number,)] = await (await tx.execute(_sql.abandoned, [before])).fetchall()
-    return int(number)
-
-
 async def _dicts(tx: Transaction, statement: bytes, parameters: Any) -> list[dict[str, Any]]:
     cursor = tx.connection.cursor(row_factory=dict_row)
     await cursor.execute(statement, parameters)

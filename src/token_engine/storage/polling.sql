@@ -129,7 +129,3 @@ SELECT q.id, q.account_id, a.account_number, a.currency, q.answered_at, q.refusa
     o.balance, o.ledger_balance, o.explained, o.difference, o.level
 FROM balance_polls q JOIN emi_accounts a ON a.id = q.account_id LEFT JOIN balance_observations o ON o.poll_id = q.id
 WHERE q.run_id = %(id)s AND q.id > %(after)s ORDER BY q.id LIMIT %(limit)s
-
--- name: abandoned
--- Claims that an engine took with it when it died: the bank may have been asked, and nobody will say so.
-SELECT count(*) FROM balance_polls WHERE answered_at IS NULL AND claimed_at < %s

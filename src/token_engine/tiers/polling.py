@@ -126,6 +126,12 @@ async def end(tx: Transaction, name: str, actor: str, now: datetime) -> dict[str
     return {"account_id": view["id"], "account_number": view["account_number"], "polling": None}
 
 
+async def is_asked(tx: Transaction, name: str, now: datetime) -> bool:
+    """Whether the bank of account `name` (id or number) is asked."""
+    view = await _account(tx, name, now)
+    return await polling.polling(tx, UUID(view["id"]), now) is not None
+
+
 async def show(tx: Transaction, name: str, now: datetime) -> dict[str, Any]:
     """How an account's bank is asked, when next, and what it said the last times."""
     view = await _account(tx, name, now)
