@@ -158,7 +158,6 @@ async def counts(tx: Transaction) -> tuple[int, int]:
 async def start_run(tx: Transaction, key: UUID, actor: str, now: datetime) -> int:
     """Make every account due now whose bank can be asked; how many."""
     [(to_ask,)] = await (await tx.execute(_sql.start_run, {"id": key, "actor": actor, "now": now})).fetchall()
-    await tx.execute(_sql.set_to_ask, {"id": key, "to_ask": to_ask})
     return int(to_ask)
 
 

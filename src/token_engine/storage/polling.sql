@@ -53,7 +53,7 @@ ORDER BY p.next_slot_at LIMIT %(limit)s
 FOR NO KEY UPDATE OF p SKIP LOCKED
 
 -- name: named
--- The same of accounts that a person asks for now.
+-- The same of accounts that a person asks for now: who claims one at this moment is waited for, and not passed over.
 SELECT p.account_id, p.connection, a.account_number, a.currency, p.resource, p.every_minutes, p.offset_seconds,
     p.polls_a_day, p.business_days_only, p.suspected, NULL::uuid AS run_id, ARRAY(
         SELECT q.claimed_at FROM balance_polls q, generate_series(1, q.requests)
@@ -95,7 +95,7 @@ SELECT (SELECT count(*) FROM emi_accounts WHERE closed_at IS NULL),
 -- name: start_run
 -- Every account whose bank can be asked is due now. One that waits for another run already stays that one's.
 WITH run AS (
-    INSERT INTO intraday_runs (id, actor, started_at, to_ask) VALUES (%(id)s, %(actor)s, %(now)s, 0) RETURNING id
+    INSERT INTO intraday_runs (id, actor, started_at) VALUES (%(id)s, %(actor)s, %(now)s) RETURNING id
 ), due AS (
     UPDATE account_polling p SET run_id = %(id)s, next_slot_at = least(p.next_slot_at, %(now)s)
     FROM emi_accounts a
@@ -103,9 +103,6 @@ WITH run AS (
     RETURNING 1
 )
 SELECT count(*) FROM due, run
-
--- name: set_to_ask
-UPDATE intraday_runs SET to_ask = %(to_ask)s WHERE id = %(id)s
 
 -- name: run_to_review
 SELECT id, reviewed_to FROM intraday_runs WHERE NOT review_ended ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -116,7 +113,7 @@ UPDATE intraday_runs SET reviewed_to = coalesce(%(to)s, reviewed_to), reviewed =
 WHERE id = %(id)s
 
 -- name: run
-SELECT r.id, r.actor, r.started_at, r.to_ask, r.reviewed, r.review_ended,
+SELECT r.id, r.actor, r.started_at, r.reviewed, r.review_ended,
     (SELECT count(*) FROM account_polling p WHERE p.run_id = r.id) AS waiting,
     count(q.id) AS asked, count(q.answered_at) AS answered, count(q.refusal_code) AS refused,
     count(*) FILTER (WHERE o.level = 'Ok') AS ok, count(*) FILTER (WHERE o.level <> 'Ok') AS mismatch,

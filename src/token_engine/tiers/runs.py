@@ -63,7 +63,7 @@ async def show(tx: Transaction, key: UUID, now: datetime) -> dict[str, Any] | No
         "state": "DONE" if through else "RUNNING",
         "actor": run["actor"],
         "started_at": run["started_at"],
-        "accounts_to_ask": run["to_ask"],
+        "accounts_to_ask": run["waiting"] + run["asked"],
         "asked": run["asked"],
         "answered": run["answered"],
         "refused": run["refused"],

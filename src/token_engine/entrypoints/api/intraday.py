@@ -122,7 +122,10 @@ async def _review_one(rooms: Rooms, name: str) -> Response:
     if how is None or view["closed_at"] is not None:
         count_reviews(results)
         return envelope.ok(results[0])
-    return _asked((await rooms.poller.ask_now([key]))[key], rooms)
+    asked = await rooms.poller.ask_now([key])
+    if key not in asked:  # somebody has just said that its bank is asked no more
+        return envelope.error(409, Refusal("unknown_polling", f"no bank is asked for account {name}", "account_id"))
+    return _asked(asked[key], rooms)
 
 
 def _asked(outcome: Outcome | Spent, rooms: Rooms) -> Response:
