@@ -166,6 +166,11 @@ INSERT INTO trend_days VALUES ('{ACCOUNT}', '2025-11-18', -1, 5);
 INSERT INTO account_trends VALUES ('{ACCOUNT}', '2025-11-17', '2025-11-18Z', 'drift', 0.5, '2025-11-10', 'rising',
     '2025-11-20Z');
 """,
+    15: f"""
+INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
+    position_change, identity, occurrence)
+VALUES ('{ACCOUNT}', 1, 'camt.053', 'M', 10, 'CRDT', 'BOOK', false, 10, 'CRDT BOOK ref R15', 0);
+""",
 }
 """By the schema version whose engine could have written them."""
 

@@ -163,6 +163,36 @@ def test_a_discrepancy_is_never_dropped(filled: psycopg.Connection[Any], stateme
         filled.execute(statement.encode())
 
 
+@pytest.mark.parametrize("table", ["bank_messages", "emi_accounts"])
+def test_what_entries_are_of_keeps_its_id(filled: psycopg.Connection[Any], table: str) -> None:
+    with pytest.raises(RestrictViolation):
+        filled.execute(sql.SQL("UPDATE {} SET id = id").format(sql.Identifier(table)))
+
+
+def test_an_account_with_entries_stays(filled: psycopg.Connection[Any]) -> None:
+    """Before any other table that refers to it has a say."""
+    filled.execute("""INSERT INTO emi_accounts (id, bank_id, account_number, currency)
+        SELECT gen_random_uuid(), bank_id, 'other', 'AED' FROM emi_accounts LIMIT 1""")
+    assert filled.execute("DELETE FROM emi_accounts WHERE account_number = 'other'").rowcount == 1
+    with pytest.raises(ForeignKeyViolation, match="has entries"):
+        filled.execute("DELETE FROM emi_accounts")
+
+
+@pytest.mark.parametrize("orphan", ["gen_random_uuid(), 1", f"'{ACCOUNT}', 999999"])
+def test_one_entry_without_account_or_message_spoils_all_that_come_with_it(
+    filled: psycopg.Connection[Any], orphan: str
+) -> None:
+    insert = f"""INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amount, credit_debit, status,
+        reversal, position_change, identity, occurrence)
+        SELECT account, message, 'camt.053', 'M', 10, 'CRDT', 'BOOK', false, 10, 'CRDT BOOK ref BULK', 1000 + n FROM (
+            SELECT '{ACCOUNT}'::uuid, 1, n FROM generate_series(1, 5000) AS n UNION ALL SELECT {orphan}, 5001 LIMIT %s
+        ) AS k (account, message, n)"""
+    assert filled.execute(insert.encode(), [5000]).rowcount == 5000
+    filled.rollback()
+    with pytest.raises(ForeignKeyViolation, match="no account .* or no message"):
+        filled.execute(insert.encode(), [5001])
+
+
 @pytest.mark.parametrize("statement", ["DELETE FROM bank_messages", "TRUNCATE bank_messages CASCADE"])
 def test_a_message_is_never_deleted(filled: psycopg.Connection[Any], statement: str) -> None:
     with pytest.raises(RestrictViolation):

@@ -33,6 +33,7 @@ effective_cache_size = '1GB'
 random_page_cost = 1.1
 wal_compression = {wal_compression}
 max_wal_size = '2GB'
+wal_buffers = '64MB'
 checkpoint_timeout = '15min'
 jit = off
 

@@ -80,6 +80,9 @@ class _Run:
         self._tx = tx
         self._statements = list(statement_ids)
         self._common = {"statements": self._statements, "now": now}
+        self._open = 0
+        """Items of both sides that nothing had been found for when they were last counted; `_found`: rows since."""
+        self._found = 0
 
     async def gather(self) -> None:
         """Both sides into `matching_open`; what no statement lists into the open items."""
@@ -91,22 +94,27 @@ class _Run:
         await self._analyze("accounts")
         for name in ("reversed", "broken", "close_reversed", "unstated", "close_stated", "covered", "keep_unstated"):
             await self._do(name)
-        await self._do("open")
+        self._open = await self._do("open")
         await self._analyze("open")
         await self._do("found")
 
     async def pair(self) -> None:
         """What is said to belong together, and one to one by every key."""
-        await self._do("met")
-        await self._do("returned")
+        await self._find("met")
+        await self._find("returned")
+        shared = await self._shared_keys()
         for rule, key in KEYS:
-            await self._do("one_to_one", key=key, **{"pass": rule})
+            # Most ledgers know one reference of the bank's many: the others pair nothing, and cost as much.
+            if key in shared:
+                await self._find("one_to_one", key=key, **{"pass": rule})
+                if self._found * 4 > self._open:
+                    await self._go_on_with_the_rest()
         await self._go_on_with_the_rest()
 
     async def group(self) -> None:
         """Lines of several payments, several alike under one key, and sums inside one reference."""
         await self._do("details")
-        await self._do("by_details")
+        await self._find("by_details")
         await self._do("kin")
         await self._analyze("kin")
         for rule, key in _KIN:
@@ -123,7 +131,7 @@ class _Run:
         for (window,) in await cursor.fetchall():
             await self._do("near", window=window)
             await self._analyze("near")
-            await self._do("amount_date", window=window)
+            await self._find("amount_date", window=window)
             await self._do("suggest_by_amount", window=window)
             await self._tx.execute(b"DROP TABLE matching_near")
         await self._go_on_with_the_rest()
@@ -147,11 +155,28 @@ class _Run:
         return {number: counted.get(number, Counts(0, 0)) for number in self._statements}
 
     async def _found_in_kin(self, name: str, rule: Pass, key: str) -> None:
-        if await self._do(name, key=key, **{"pass": rule}):
+        if await self._find(name, key=key, **{"pass": rule}):
             await self._do("forget_found", **{"pass": rule})
 
+    async def _shared_keys(self) -> set[str]:
+        """The keys that something on either side has."""
+        cursor = self._tx.connection.cursor(row_factory=dict_row)
+        await cursor.execute(_sql.keys_known)
+        sides = await cursor.fetchall()
+        return {key for _, key in KEYS if len(sides) == 2 and all(side[key] for side in sides)}
+
+    async def _find(self, name: str, **more: Any) -> int:
+        """Run a pass; how many rows it wrote into `matching_found`."""
+        found = await self._do(name, **more)
+        self._found += found
+        return found
+
     async def _go_on_with_the_rest(self) -> None:
-        await self._do("rest")
+        """Leave out what the passes since have found."""
+        if not self._found:
+            return
+        self._found = 0
+        self._open = await self._do("rest")
         await self._tx.execute(b"DROP TABLE matching_open")
         await self._tx.execute(b"ALTER TABLE matching_rest RENAME TO matching_open")
         await self._analyze("open")

@@ -204,6 +204,13 @@ WITH returned AS MATERIALIZED (
 INSERT INTO matching_found
 SELECT match_id, account_id, unnest(ARRAY[credit, debit]), NULL, 'met', statement_id FROM pairs
 
+-- name: keys_known
+-- How many items of each side have each key.
+SELECT count(uetr) AS uetr, count(end_to_end_id) AS end_to_end_id, count(bank_reference) AS bank_reference,
+    count(instruction_id) AS instruction_id, count(transaction_id) AS transaction_id,
+    count(creditor_reference) AS creditor_reference
+FROM matching_open GROUP BY movement_id IS NULL
+
 -- name: one_to_one
 -- A key and amount that each side has once. A stronger key that both have must not tell them apart. Banks give every line
 -- a reference and ledgers know few of them: the others are left out before they are grouped.

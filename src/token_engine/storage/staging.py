@@ -143,6 +143,11 @@ async def analyze(tx: Transaction) -> None:
     await tx.execute(_sql.analyze)
 
 
+async def learn_pairs(tx: Transaction) -> None:
+    """Let the planner see how many lines are known movements, most often none or all."""
+    await tx.execute(_sql.learn_pairs)
+
+
 async def learn_sizes(tx: Transaction) -> None:
     """Let the planner see how the entries and lines have grown. Another transaction that does so waits for this one."""
     await tx.execute(_sql.learn_entries)

@@ -40,6 +40,9 @@ UPDATE stated SET statement = %(into)s, line = line + %(after)s WHERE statement 
 -- name: analyze
 ANALYZE stated
 
+-- name: learn_pairs
+ANALYZE paired
+
 -- name: learn_entries
 ANALYZE bank_entries (account_id, amount, identity, message_id)
 
@@ -76,8 +79,11 @@ WITH named AS (
     SELECT s.statement, s.line, c.account_id, s.amount, s.identity, s.servicer_reference, s.booking_date, s.value_date,
         count(*) OVER (PARTITION BY c.account_id, s.amount, s.identity) AS alike
     FROM stated s JOIN closing c USING (statement)
-    WHERE s.servicer_reference IS NOT NULL AND NOT EXISTS (SELECT FROM bank_entry_sightings t
-        WHERE (t.account_id, t.amount, t.servicer_reference) = (c.account_id, s.amount, s.servicer_reference))
+    WHERE s.servicer_reference IS NOT NULL
+        AND EXISTS (SELECT FROM bank_entries e  -- before lines are counted: most statements of a large bank were not notified
+            WHERE (e.account_id, e.amount, e.identity) = (c.account_id, s.amount, s.identity))
+        AND NOT EXISTS (SELECT FROM bank_entry_sightings t
+            WHERE (t.account_id, t.amount, t.servicer_reference) = (c.account_id, s.amount, s.servicer_reference))
 )
 SELECT n.statement, n.line, min(e.id)
 FROM named n JOIN bank_entries e ON (e.account_id, e.amount, e.identity) = (n.account_id, n.amount, n.identity)
@@ -122,31 +128,34 @@ ORDER BY e.id
 INSERT INTO paired SELECT * FROM unnest(%s::integer[], %s::integer[], %s::bigint[])
 
 -- name: record
--- What no known movement is, is a movement. Those of one name are numbered on from the ones that are known by it.
-WITH fresh AS MATERIALIZED (
-    SELECT s.*, c.account_id, c.message_id, c.bank_message_id, c.ours,
-        CASE WHEN s.status <> 'BOOK' THEN 0 WHEN c.turned THEN s.turned ELSE s.change END AS moves
+-- What no known movement is, is a movement. Those of one name are numbered on from the ones that are known by it: few
+-- have one name, so the names alone are compared, and the lines go by as they are.
+WITH names AS MATERIALIZED (
+    SELECT c.account_id, s.amount, s.identity, count(*) AS alike
     FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
-    WHERE p.entry_id IS NULL
-), repeated AS (
-    SELECT account_id, amount, identity FROM fresh GROUP BY 1, 2, 3 HAVING count(*) > 1
+    WHERE p.entry_id IS NULL GROUP BY 1, 2, 3
 ), numbered AS (
-    SELECT f.entry_id, row_number() OVER (PARTITION BY account_id, amount, identity ORDER BY f.statement, f.line) - 1 AS n
-    FROM fresh f JOIN repeated r USING (account_id, amount, identity)
+    SELECT s.entry_id, row_number() OVER (PARTITION BY account_id, amount, identity ORDER BY s.statement, s.line) - 1 AS n
+    FROM stated s JOIN closing c USING (statement) JOIN names r USING (account_id, amount, identity)
+        LEFT JOIN paired p USING (statement, line)
+    WHERE r.alike > 1 AND p.entry_id IS NULL
 ), known AS (
     SELECT e.account_id, e.amount, e.identity, count(*) AS n
-    FROM bank_entries e JOIN (SELECT DISTINCT account_id, amount, identity FROM fresh) f USING (account_id, amount, identity)
-    GROUP BY 1, 2, 3
+    FROM names JOIN bank_entries e USING (account_id, amount, identity) GROUP BY 1, 2, 3
 )
 INSERT INTO bank_entries (id, account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
     position_change, booking_date, value_date, servicer_reference, entry_reference, end_to_end_id, uetr, instruction_id,
     transaction_id, identity, occurrence, unexpected)
 OVERRIDING SYSTEM VALUE
-SELECT f.entry_id, f.account_id, f.message_id, 'camt.053', f.bank_message_id, f.amount, f.credit_debit, f.status,
-    f.reversal, f.moves, f.booking_date, f.value_date, f.servicer_reference, f.entry_reference, f.end_to_end_id, f.uetr,
-    f.instruction_id, f.transaction_id, f.identity, coalesce(k.n, 0) + coalesce(m.n, 0),
-    f.ours AND f.moves > 0 AND f.entry_id <> ALL (%s::bigint[])
-FROM fresh f LEFT JOIN numbered m USING (entry_id) LEFT JOIN known k USING (account_id, amount, identity)
+SELECT s.entry_id, c.account_id, c.message_id, 'camt.053', c.bank_message_id, s.amount, s.credit_debit, s.status,
+    s.reversal, f.moves, s.booking_date, s.value_date, s.servicer_reference, s.entry_reference, s.end_to_end_id, s.uetr,
+    s.instruction_id, s.transaction_id, s.identity, coalesce(k.n, 0) + coalesce(m.n, 0),
+    c.ours AND f.moves > 0 AND s.entry_id <> ALL (%s::bigint[])
+FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
+    LEFT JOIN numbered m ON m.entry_id = s.entry_id LEFT JOIN known k USING (account_id, amount, identity)
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN s.status <> 'BOOK' THEN 0 WHEN c.turned THEN s.turned ELSE s.change END AS moves) f
+WHERE p.entry_id IS NULL
 
 -- name: tell
 -- Dates and references that nobody had given of a known movement (docs/adr/0002).

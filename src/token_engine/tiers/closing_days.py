@@ -160,6 +160,7 @@ async def _pair(tx: Transaction) -> None:
                     entry = ids[line.account_id, line.amount, claimed.identity, claimed.occurrence]
                     pairs.append((line.statement, line.line, entry))
         await staging.pair(tx, pairs)
+    await staging.learn_pairs(tx)
 
 
 def _group(line: Line) -> tuple[UUID, Decimal, str, str]:
