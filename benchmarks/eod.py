@@ -24,12 +24,12 @@ from benchmarks.reading import CAMT_ENTRY as ENTRY
 from benchmarks.reading import peak_mb
 from benchmarks.servers import OUT, Arena, Servers, run_module
 from benchmarks.workload import LEDGER, account_id, account_number
-from token_engine.domain.receipt import Recorded
+from token_engine.domain.receipt import Receipt, Recorded
+from token_engine.entrypoints.batcher import Batcher
 from token_engine.entrypoints.lanes import STATEMENTS
 from token_engine.storage.database import Database
-from token_engine.tiers import end_of_day
 from token_engine.tiers.delivery import Delivery, Door
-from token_engine.tiers.intake import deliveries, large_statement
+from token_engine.tiers.intake import file_deliveries
 
 ENTRIES: Final = 100_000
 LARGEST: Final = 1_000_000
@@ -129,31 +129,53 @@ def _peer() -> dict[str, float] | None:
 
 
 async def _close(url: str, home: Path) -> dict[str, float]:
-    """Take in the files, small ones as many at once as the engine would."""
+    """Take in the files as the engine takes in what a folder holds or many banks send, no more of them in memory."""
     database = Database(url)
     await database.open()
-    started, entries = time.perf_counter(), 0
-    batch: list[Delivery] = []
-    for file in sorted(home.iterdir()):
-        large = large_statement(file, Door.CLI, _NOW)
-        batch += [large] if large else deliveries(file.read_bytes(), Door.CLI, file.name, _NOW)
-        if sum(delivery.size for delivery in batch) > STATEMENTS.batch_bytes:
-            entries += await _record(database, batch)
-            batch = []
-    if batch:
-        entries += await _record(database, batch)
+    batcher = Batcher(database, lambda: _NOW, lambda: None, STATEMENTS)
+    batcher.start()
+    room = _Room(STATEMENTS.at_once * STATEMENTS.batch_bytes)
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        days = []
+        for file in sorted(home.iterdir()):
+            size = file.stat().st_size
+            await room.take(size)
+            days.append(group.create_task(_send(batcher, file, size, room)))
+    entries = sum(day.result() for day in days)
     seconds = time.perf_counter() - started
+    await batcher.stop()
     await database.close()
     return {"rate": entries / seconds, "peak": peak_mb()}
 
 
-async def _record(database: Database, batch: list[Delivery]) -> int:
-    async with database.transaction() as tx:
-        receipts = await end_of_day.record(tx, batch, _NOW)
-    days = [day for receipt in receipts if isinstance(receipt, Recorded) for day in receipt.days]
-    assert len(days) == len(batch), receipts
-    assert {(day.state, day.entries_unmatched) for day in days} == {("ACCEPTED", 0)}, days
-    return sum(day.entries_matched for day in days)
+class _Room:
+    """Bytes that may be held in memory at once; a file larger than all of it, alone."""
+
+    def __init__(self, size: int) -> None:
+        self._left = self._size = size
+        self._changed = asyncio.Condition()
+
+    async def take(self, size: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._left >= min(size, self._size))
+            self._left -= size
+
+    async def give(self, size: int) -> None:
+        async with self._changed:
+            self._left += size
+            self._changed.notify_all()
+
+
+async def _send(batcher: Batcher[Delivery, Receipt], file: Path, size: int, room: _Room) -> int:
+    """How many lines of the file's day were matched: all that it has."""
+    [one] = await asyncio.to_thread(file_deliveries, file, Door.FILE, file.name, _NOW)
+    [receipt] = await batcher.submit([one])
+    await room.give(size)
+    assert isinstance(receipt, Recorded), receipt
+    [day] = receipt.days
+    assert (day.state, day.entries_unmatched) == ("ACCEPTED", 0), day
+    return day.entries_matched
 
 
 if __name__ == "__main__":

@@ -465,6 +465,35 @@ def test_a_statement_too_large_to_hold_is_read_where_it_lies(
     bench.void(story)
 
 
+def test_a_statement_of_some_size_is_kept_in_parts_and_a_rejected_one_whole(bench: Bench) -> None:
+    """What is rejected is read again when the engine knows better, and that reads the row."""
+    lines = [line("1", reference=f"R{n:04d}") for n in range(3000)]
+    raw = message(statement(*lines, opening="1000000", closing="1003000"))
+    alien = message(statement(*lines, opening="0", closing="3000", account="AE460261001091829103501"), name="M-2")
+    assert min(len(raw), len(alien)) > 256 * 1024
+
+    async def story(road: Road) -> None:
+        await road.account()
+        good, bad = await close(road, raw, alien)
+        assert isinstance(good, Recorded)
+        assert isinstance(bad, Rejected)
+        held = """SELECT octet_length(raw) AS held,
+            (SELECT count(*) FROM bank_message_parts p WHERE p.message_id = m.id) AS n FROM bank_messages m ORDER BY"""
+        kept = await road.rows(f"{held} state")
+        assert [(row["held"], row["n"]) for row in kept] == [(0, 1), (len(alien), 0)]
+        whole = BytesIO()
+        await parts.read(road.tx, good.kept_as, whole)
+        assert whole.getvalue() == raw
+        [again] = await close(road, raw)
+        assert isinstance(again, AlreadyRecorded)
+        await road.account("AE460261001091829103501", ledger="0")
+        [recorded] = await close(road, alien)
+        assert isinstance(recorded, Recorded)
+        assert await road.rows(f"{held} id") == kept  # as it came, once
+
+    bench.void(story)
+
+
 def test_a_statement_is_read_by_one_thread(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """libxml2 frees what is not its own where another thread goes on feeding a parser: the process dies of it."""
     threads: dict[int, set[int]] = {}

@@ -21,6 +21,7 @@ import psycopg_pool
 from psycopg import AsyncConnection
 
 from token_engine.storage.database import Database, Transaction, pipelined_transaction
+from token_engine.storage.turns import Turn
 from token_engine.telemetry import metrics
 from token_engine.telemetry.logs import logger
 
@@ -46,6 +47,7 @@ class Lane(Generic[In, Out]):
     counted once a batch is committed. `take` gives what comes back, each at the place of what was handed in.
 
     `sets`: it streams and works on sets of any size, which takes other plans than looking up, and no pipeline.
+    `at_once`: how many transactions of it run at a time, each locking in its turn; more than one only with `sets`.
     `batch_bytes`: where a batch ends, unless one alone is larger. `gather_seconds`: how long the first of a batch waits
     for others, where nobody minds and many small transactions would cost more than they are worth.
     """
@@ -56,6 +58,7 @@ class Lane(Generic[In, Out]):
     named: Callable[[In], dict[str, str]]
     count: Callable[[Sequence[In], Sequence[Out]], None]
     sets: bool = False
+    at_once: int = 1
     batch_bytes: int = LARGEST_BATCH_BYTES
     gather_seconds: float = 0.0
 
@@ -82,14 +85,15 @@ class Batcher(Generic[In, Out]):
         self._committed = committed
         self._lane = lane
         self._waiting: deque[_Parcel[In, Out]] = deque()
+        self._last_turn: Turn | None = None
         self._arrived = asyncio.Event()
         self._connection: AsyncConnection[Any] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._closing = False
 
-    def start(self) -> asyncio.Task[None]:
+    def start(self) -> asyncio.Task[Any]:
         """The task, which ends only after `stop`."""
-        self._task = asyncio.create_task(self._run(), name=f"batcher of {self._lane.name}")
+        self._task = asyncio.create_task(self._run_all(), name=f"batcher of {self._lane.name}")
         return self._task
 
     async def stop(self) -> None:
@@ -113,6 +117,11 @@ class Batcher(Generic[In, Out]):
         self._arrived.set()
         return await parcel.outcomes
 
+    async def _run_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._lane.at_once):
+                group.create_task(self._run())
+
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
@@ -120,15 +129,22 @@ class Batcher(Generic[In, Out]):
             while self._waiting:
                 if self._lane.gather_seconds and not self._closing:
                     await asyncio.sleep(self._lane.gather_seconds)
-                parcels = self._next_parcels()
-                batch = [one for p in parcels for one in p.handed_in]
-                outcomes = iter(await self._commit(batch))
-                for parcel in parcels:
-                    found = [next(outcomes) for _ in parcel.handed_in]
-                    if not parcel.outcomes.cancelled():
-                        parcel.outcomes.set_result(found)
+                await self._commit_next()  # at once: another worker of this lane may take the rest
             if self._closing:
+                self._arrived.set()  # for the others of this lane
                 return
+
+    async def _commit_next(self) -> None:
+        parcels = self._next_parcels()
+        turn = self._last_turn = Turn(self._last_turn)
+        try:
+            outcomes = iter(await self._commit([one for p in parcels for one in p.handed_in], turn))
+        finally:
+            await turn.pass_on()
+        for parcel in parcels:
+            found = [next(outcomes) for _ in parcel.handed_in]
+            if not parcel.outcomes.cancelled():
+                parcel.outcomes.set_result(found)
 
     def _next_parcels(self) -> list[_Parcel[In, Out]]:
         parcels = [self._waiting.popleft()]
@@ -143,22 +159,22 @@ class Batcher(Generic[In, Out]):
             parcels.append(self._waiting.popleft())
         return parcels
 
-    async def _commit(self, batch: Sequence[In]) -> list[Out | Exception]:
+    async def _commit(self, batch: Sequence[In], turn: Turn) -> list[Out | Exception]:
         """One transaction; if the engine fails on it, each of it alone, so that one spoils no other."""
         try:
-            return list(await self._transaction(batch))
+            return list(await self._transaction(batch, turn))
         except UnavailableError as unavailable:
             return [unavailable] * len(batch)
         except Exception as error:
             if len(batch) == 1:
                 _log.exception(f"The engine failed on one of the {self._lane.name}", **self._lane.named(batch[0]))
                 return [UnforeseenError(f"{type(error).__name__}: {error}")]
-        return [outcome for one in batch for outcome in await self._commit([one])]
+        return [outcome for one in batch for outcome in await self._commit([one], turn)]
 
-    async def _transaction(self, batch: Sequence[In]) -> list[Out]:
+    async def _transaction(self, batch: Sequence[In], turn: Turn) -> list[Out]:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._try(batch)
+                return await self._try(batch, turn)
             except psycopg.errors.ProgramLimitExceeded:
                 raise  # an OperationalError by its class, but about a message: trying again cannot help
             except (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout) as error:
@@ -168,9 +184,9 @@ class Batcher(Generic[In, Out]):
                 await asyncio.sleep(0.1 * attempt)
         raise UnavailableError("the database cannot be reached")
 
-    async def _try(self, batch: Sequence[In]) -> list[Out]:
+    async def _try(self, batch: Sequence[In], turn: Turn) -> list[Out]:
         with metrics.COMMIT_SECONDS.labels(self._lane.name).time():
-            async with self._transaction_of_lane() as tx:
+            async with self._transaction_of_lane(turn) as tx:
                 outcomes = await self._lane.take(tx, batch, self._clock())
         metrics.BATCH_SIZE.labels(self._lane.name).observe(len(batch))
         self._lane.count(batch, outcomes)
@@ -178,9 +194,9 @@ class Batcher(Generic[In, Out]):
         return outcomes
 
     @asynccontextmanager
-    async def _transaction_of_lane(self) -> AsyncIterator[Transaction]:
+    async def _transaction_of_lane(self, turn: Turn) -> AsyncIterator[Transaction]:
         if self._lane.sets:
-            async with self._database.transaction() as tx:
+            async with self._database.transaction(turn) as tx:
                 yield tx
             return
         if self._connection is None or self._connection.closed:

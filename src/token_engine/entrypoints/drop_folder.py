@@ -17,15 +17,18 @@ from typing import Final
 
 from token_engine.banks.mailbox import UNFINISHED
 from token_engine.domain.receipt import Receipt, Rejected
+from token_engine.entrypoints.lanes import STATEMENTS
 from token_engine.entrypoints.road import Road
 from token_engine.telemetry.logs import logger
 from token_engine.tiers.delivery import Delivery, Door
-from token_engine.tiers.intake import LARGE, file_deliveries
+from token_engine.tiers.intake import file_deliveries
 
 DONE: Final = "done"
 REJECTED: Final = "rejected"
 _TOGETHER: Final = 100
-"""Files at most, and `LARGE` bytes, that are held in memory at once."""
+"""Files at most that are held in memory at once."""
+_BYTES_TOGETHER: Final = STATEMENTS.at_once * STATEMENTS.batch_bytes
+"""Bytes of them: what the engine works on at a time."""
 _log = logger()
 
 
@@ -100,7 +103,7 @@ def _batches(paths: Sequence[Path], found: Mapping[Path, tuple[int, int]]) -> It
     batch: list[Path] = []
     size = 0
     for path in paths:
-        if batch and (len(batch) == _TOGETHER or size + found[path][0] > LARGE):
+        if batch and (len(batch) == _TOGETHER or size + found[path][0] > _BYTES_TOGETHER):
             yield batch
             batch, size = [], 0
         batch.append(path)

@@ -85,9 +85,10 @@ STATEMENTS: Final[Lane[Delivery, Receipt]] = Lane(
     named=lambda delivery: {"digest": delivery.digest.hex(), "source": delivery.source},
     count=_count_days,
     sets=True,
+    at_once=2,
     batch_bytes=32 * 1024 * 1024,
 )
-"""Statements, each with its receipt (Tier 3)."""
+"""Statements, each with its receipt (Tier 3). One batch is read while PostgreSQL works on the one before."""
 
 HOLDS: Final[Lane[Hold, Answer]] = Lane(
     name="holds",

@@ -10,6 +10,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg_pool import AsyncConnectionPool
 
 from token_engine.storage.columns import register
+from token_engine.storage.turns import Turn
 
 # A generic plan on tables that were empty when statistics were last taken can be a hash join over a
 # sequential scan, which cost 14 times the right plan in a trial. The statements of the road are index
@@ -29,10 +30,11 @@ CONNECT_SECONDS: Final = 10
 
 
 class Transaction:
-    """An open transaction."""
+    """An open transaction. Where several run at once, each locks in its `turn`."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
+    def __init__(self, connection: AsyncConnection[Any], turn: Turn | None = None) -> None:
         self.connection = connection
+        self.turn = turn or Turn()
 
     async def execute(self, statement: bytes, parameters: Sequence[Any] | dict[str, Any] = ()) -> AsyncCursor[Any]:
         """Run one statement. Errors of psycopg pass through: the transaction is lost with them."""
@@ -83,10 +85,10 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, turn: Turn | None = None) -> AsyncIterator[Transaction]:
         """A transaction on a pooled connection: commits at the end, rolls back on an error."""
         async with self._pool.connection() as connection, connection.transaction():
-            yield Transaction(connection)
+            yield Transaction(connection, turn)
 
     @asynccontextmanager
     async def connection_for_the_relay(self) -> AsyncIterator[AsyncConnection[Any]]:

@@ -148,16 +148,20 @@ async def learn_pairs(tx: Transaction) -> None:
     await tx.execute(_sql.learn_pairs)
 
 
+async def have_grown(tx: Transaction, lines: int) -> bool:
+    """Whether so many lines change what the planner should know: not beside ten times as many entries."""
+    row = await (await tx.execute(_sql.entries_stored)).fetchone()
+    return row is None or lines * 10 >= row[0]
+
+
 async def learn_sizes(tx: Transaction) -> None:
-    """Let the planner see how the entries and lines have grown. Another transaction that does so waits for this one."""
+    """Let the planner see how entries and lines have grown; what another transaction counts now is left to it."""
     await tx.execute(_sql.learn_entries)
     await tx.execute(_sql.learn_lines)
 
 
 async def learn_matches(tx: Transaction) -> None:
-    """The same for matches and open items. Always after `learn_sizes`: two that took these locks in another order
-    would wait for each other.
-    """
+    """The same for matches and open items."""
     await tx.execute(_sql.learn_matches)
     await tx.execute(_sql.learn_open_items)
 
@@ -166,6 +170,12 @@ async def take(tx: Transaction, closings: Sequence[Closing]) -> None:
     """Work on these statements from now on, and on none before."""
     await tx.execute(_sql.forget)
     await tx.execute(_sql.take, [Column(c) for c in zip(*closings, strict=True)])
+
+
+async def loose(tx: Transaction) -> bool:
+    """Whether a line can be a known movement at all: not where a bank sends statements and nothing else."""
+    row = await (await tx.execute(_sql.loose)).fetchone()
+    return row is None or bool(row[0])
 
 
 async def pair_certain(tx: Transaction) -> None:

@@ -43,17 +43,21 @@ ANALYZE stated
 -- name: learn_pairs
 ANALYZE paired
 
+-- name: entries_stored
+-- As they were last counted: -1 where they never were.
+SELECT reltuples::bigint FROM pg_class WHERE oid = 'bank_entries'::regclass
+
 -- name: learn_entries
-ANALYZE bank_entries (account_id, amount, identity, message_id)
+ANALYZE (SKIP_LOCKED) bank_entries (account_id, amount, identity, message_id)
 
 -- name: learn_lines
-ANALYZE statement_lines (statement_id, account_id, entry_id, in_closing)
+ANALYZE (SKIP_LOCKED) statement_lines (statement_id, account_id, entry_id, in_closing)
 
 -- name: learn_matches
-ANALYZE matches (match_id, account_id, entry_id, movement_id)
+ANALYZE (SKIP_LOCKED) matches (match_id, account_id, entry_id, movement_id)
 
 -- name: learn_open_items
-ANALYZE open_items (id, account_id, entry_id, movement_id)
+ANALYZE (SKIP_LOCKED) open_items (id, account_id, entry_id, movement_id)
 
 -- name: take
 INSERT INTO closing
@@ -68,6 +72,15 @@ TRUNCATE stated, paired, closing
 
 -- name: forget
 TRUNCATE closing, paired
+
+-- name: loose
+-- Whether any of these accounts may have movements that no standing statement contains: notified ones, those of a
+-- statement that was replaced, or those that are valued later than the balance which closes theirs.
+SELECT EXISTS (SELECT FROM closing c JOIN LATERAL (
+        SELECT FROM bank_entries e WHERE e.account_id = c.account_id AND e.origin <> 'camt.053' LIMIT 1) e ON true)
+    OR EXISTS (SELECT FROM closing c JOIN statements s ON s.account_id = c.account_id WHERE s.state = 'REPLACED')
+    OR EXISTS (SELECT FROM closing c JOIN LATERAL (SELECT FROM statement_lines l WHERE l.account_id = c.account_id
+        AND NOT l.in_closing AND l.status = 'BOOK' AND l.entry_id IS NOT NULL LIMIT 1) l ON true)
 
 -- name: pair_certain
 -- A line is a known movement beyond doubt where both have the servicer's reference, which names no other line and no

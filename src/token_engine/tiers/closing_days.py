@@ -81,6 +81,7 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
     if taken:
         await staging.take(tx, [_closing(day) for day in taken])
         await _pair(tx)
+        await staging.learn_pairs(tx)
         moved = await staging.moved(tx)
         met = await _meet(tx, taken, moved, changes, now)
         await staging.record(tx, [entry_id for entry_id, _, _ in met])
@@ -89,11 +90,12 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
         else:
             await staging.keep_lines(tx)
         await _write_met(tx, met, now)
-        large = sum(day.stated.lines for day in taken) >= _LARGE
-        if large:
+        lines = sum(day.stated.lines for day in taken)
+        grown = lines >= _LARGE and await staging.have_grown(tx, lines)
+        if grown:
             await staging.learn_sizes(tx)
         counts = await matching.match(tx, [day.number for day in taken], now)
-        if large:
+        if grown:
             await staging.learn_matches(tx)
         for day in taken:
             await _judge(tx, day, moved[day.stated.number], counts[day.number], changes, now)
@@ -142,6 +144,8 @@ def _closing(day: Day) -> Closing:
 
 async def _pair(tx: Transaction) -> None:
     """Say which lines are known movements: the certain ones as a set, the others by the rule itself."""
+    if not await staging.loose(tx):
+        return
     await staging.pair_certain(tx)
     doubtful = await staging.doubtful(tx)
     groups = [list(alike) for _, alike in groupby(doubtful, key=_group)]
@@ -160,7 +164,6 @@ async def _pair(tx: Transaction) -> None:
                     entry = ids[line.account_id, line.amount, claimed.identity, claimed.occurrence]
                     pairs.append((line.statement, line.line, entry))
         await staging.pair(tx, pairs)
-    await staging.learn_pairs(tx)
 
 
 def _group(line: Line) -> tuple[UUID, Decimal, str, str]:

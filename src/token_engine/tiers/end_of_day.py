@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
 from io import BytesIO
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import msgspec
 from msgspec import structs
@@ -39,6 +40,11 @@ from token_engine.tiers.paging import name_of
 from token_engine.tiers.recognising import Found, Locked, Recogniser
 from token_engine.tiers.settled import rejected, settled
 from token_engine.tiers.stating import Reading, Stated, stage
+
+_IN_PARTS: Final = 256 * 1024
+"""Bytes from which on a message is kept compressed, in parts. PostgreSQL's own way, in a server that was built without
+lz4, takes longer over two megabytes than their thousand entries take to be recorded.
+"""
 
 
 class _Message:
@@ -104,7 +110,7 @@ class _Taking:
         self._settled: list[Settled] = []
         self._messages: list[_Message] = []
         self._large: dict[int, Delivery] = {}
-        """Messages that lie in files, by the number that they are kept as."""
+        """Messages that are kept in parts, by the number that they are kept as."""
         self.receipts: dict[bytes, Receipt] = {}
 
     async def read(self, delivery: Delivery, known: KnownMessage | None, fresh_id: int) -> None:
@@ -116,7 +122,7 @@ class _Taking:
         if delivery.refused is not None:
             self._reject(delivery, kept_as, None, delivery.refused)
             return
-        if delivery.file is not None:
+        if delivery.file is not None or (known is None and delivery.size > _IN_PARTS):
             self._large[kept_as] = delivery
         with _opened(delivery) as source:
             reading = await stage(self._tx, source, self._numbers)
@@ -130,7 +136,9 @@ class _Taking:
     async def close(self) -> None:
         """Close the days of all that was read, and write what came of it."""
         names = {s.heading.account_number for m in self._messages for s in m.statements}
-        recogniser = Recogniser(self._tx, await lock(self._tx, names), self._numbers, self._now)
+        async with self._tx.turn:
+            locked = await lock(self._tx, names)
+        recogniser = Recogniser(self._tx, locked, self._numbers, self._now)
         # What another engine recorded of the same messages while this one waited for the lock.
         book = await statements.kept(self._tx, [m.delivery.digest for m in self._messages])
         messages = []
@@ -138,6 +146,7 @@ class _Taking:
             known = book.kept.get(message.delivery.digest)
             if known is not None and known.answer is not None:
                 await staging.void(self._tx, [s.number for s in message.statements])
+                self._large.pop(message.kept_as, None)
                 self.receipts[message.delivery.digest] = await again(self._tx, known)
                 continue
             try:
@@ -165,6 +174,8 @@ class _Taking:
         """The messages themselves, before what refers to them. Their answers are their statements'."""
         for m in messages:
             row = settled(m.delivery, m.kept_as, self._now, "RECORDED", m.message_id, answer=m.answer())
+            if m.kept_as in self._large:
+                row = row._replace(raw=b"")
             await statements.keep_message(self._tx, row)
             for place, found in enumerate(m.found):
                 if isinstance(found, WaitingPages):
@@ -173,10 +184,11 @@ class _Taking:
 
     @asynccontextmanager
     async def _squeezed(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-        """Compress messages that are too large for one value; what is yielded keeps them, rejected or not."""
-        with tempfile.TemporaryDirectory() as home:
+        """Compress messages that are kept in parts; what is yielded keeps them, rejected or not."""
+        with tempfile.TemporaryDirectory() as home, ThreadPoolExecutor(1, "squeezing") as thread:
+            loop = asyncio.get_running_loop()
             squeezing = {
-                number: asyncio.ensure_future(asyncio.to_thread(_squeeze, delivery, Path(home) / str(number)))
+                number: loop.run_in_executor(thread, _squeeze, delivery, Path(home) / str(number))
                 for number, delivery in self._large.items()
             }
 
@@ -192,6 +204,8 @@ class _Taking:
                 await asyncio.gather(*squeezing.values(), return_exceptions=True)
 
     async def _void(self, delivery: Delivery, kept_as: int, stated: Sequence[Stated], refusal: Refusal) -> None:
+        if delivery.file is None:
+            self._large.pop(kept_as, None)  # whole in its row, to be read again when the engine knows better
         await staging.void(self._tx, [s.number for s in stated])
         self._reject(delivery, kept_as, stated[0].heading.message_id if stated else None, refusal)
 
@@ -224,10 +238,9 @@ async def again(tx: Transaction, known: KnownMessage) -> AlreadyRecorded:
 
 def _squeeze(delivery: Delivery, into: Path) -> None:
     """Raises OSError where the file is not what it was when it was taken in: somebody writes to it still."""
-    assert delivery.file is not None
-    with delivery.file.open("rb") as source, into.open("wb") as squeezed:
+    with _opened(delivery) as source, into.open("wb") as squeezed:
         if parts.squeeze(source, squeezed) != delivery.digest:
-            raise OSError(f"{delivery.file.name} changed while it was read")
+            raise OSError(f"{delivery.source} changed while it was read")
 
 
 def _opened(delivery: Delivery) -> BinaryIO:

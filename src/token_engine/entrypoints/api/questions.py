@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from io import BytesIO
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -14,10 +15,12 @@ from token_engine.storage import accounts as stored_accounts
 from token_engine.storage import breakers as stored_breakers
 from token_engine.storage import discrepancies as stored_discrepancies
 from token_engine.storage import messages as stored_messages
+from token_engine.storage import parts
 from token_engine.storage import payouts as stored_payouts
 from token_engine.storage import trends as stored_trends
 from token_engine.telemetry import metrics
 from token_engine.tiers import accounts, trend_view
+from token_engine.tiers.intake import LARGEST_BODY
 
 LARGEST_PAGE: Final = 1000
 
@@ -81,11 +84,15 @@ async def message(rooms: Rooms, number: int) -> Response:
     """
     async with rooms.database.transaction() as tx:
         row = await stored_messages.one(tx, number)
-    if row is None:
-        return envelope.not_found("message", str(number))
-    raw = row.pop("raw")
-    if not raw and row["raw_size"]:
-        return envelope.ok(row | {"raw": None, "raw_encoding": "in parts"})
+        if row is None:
+            return envelope.not_found("message", str(number))
+        raw = row.pop("raw")
+        if not raw and row["raw_size"]:
+            if row["raw_size"] > LARGEST_BODY:
+                return envelope.ok(row | {"raw": None, "raw_encoding": "in parts"})
+            whole = BytesIO()
+            await parts.read(tx, number, whole)
+            raw = whole.getvalue()
     try:
         row["raw"], row["raw_encoding"] = raw.decode(), "utf-8"
     except UnicodeDecodeError:
