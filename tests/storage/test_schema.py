@@ -174,7 +174,7 @@ def test_an_account_with_entries_stays(filled: psycopg.Connection[Any]) -> None:
     filled.execute("""INSERT INTO emi_accounts (id, bank_id, account_number, currency)
         SELECT gen_random_uuid(), bank_id, 'other', 'AED' FROM emi_accounts LIMIT 1""")
     assert filled.execute("DELETE FROM emi_accounts WHERE account_number = 'other'").rowcount == 1
-    with pytest.raises(ForeignKeyViolation, match="has entries"):
+    with pytest.raises(ForeignKeyViolation, match="has entries of its bank, or movements"):
         filled.execute("DELETE FROM emi_accounts")
 
 
@@ -191,6 +191,40 @@ def test_one_entry_without_account_or_message_spoils_all_that_come_with_it(
     filled.rollback()
     with pytest.raises(ForeignKeyViolation, match=r"no account .+ or no message"):
         filled.execute(insert.encode(), [5001])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("account_id", "gen_random_uuid()"), ("amount", "10.01"), ("identity", "'CRDT BOOK ref NONE'"),
+        ("occurrence", "7"), ("funding_id", "gen_random_uuid()"), ("movement_id", "999999"),
+    ],
+)  # fmt: skip
+def test_a_meeting_has_its_entry_and_all_that_it_names(filled: psycopg.Connection[Any], name: str, value: str) -> None:
+    meeting = {
+        "account_id": f"'{ACCOUNT}'", "amount": "10", "identity": "'CRDT BOOK ref R15'", "occurrence": "0",
+        "met": "'funding'", "funding_id": "f.id", "movement_id": "m.id", "actor": "'engine'",
+        "reason": "'r'", "at": "now()",
+    }  # fmt: skip
+    insert = """WITH f AS (
+            INSERT INTO fundings SELECT gen_random_uuid(), account_id, 'E2E-15', 10, 'h', 'EXPECTED', 'ann', now(), now()
+            FROM fundings LIMIT 1 RETURNING id),
+        m AS (INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, to_holder, reason, actor, at)
+            SELECT id, 'mint', 10, 'issued', 'holder', 'h', 'r', 'ann', now() FROM emi_accounts LIMIT 1 RETURNING id)
+        INSERT INTO entry_meetings ({}) SELECT {} FROM f, m"""
+    filled.execute(insert.format(", ".join(meeting), ", ".join(meeting.values())).encode())
+    filled.rollback()
+    wrong = meeting | {name: value}
+    with pytest.raises(ForeignKeyViolation, match="no entry"):
+        filled.execute(insert.format(", ".join(wrong), ", ".join(wrong.values())).encode())
+
+
+def test_a_movement_has_its_account(filled: psycopg.Connection[Any]) -> None:
+    with pytest.raises(ForeignKeyViolation, match="not there"):
+        filled.execute("""
+            INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, to_holder, reason, actor, at)
+            SELECT k, 'mint', 10, 'issued', 'holder', 'h', 'r', 'ann', now()
+            FROM (SELECT id FROM emi_accounts UNION ALL SELECT gen_random_uuid()) AS u (k)""")
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM bank_messages", "TRUNCATE bank_messages CASCADE"])
