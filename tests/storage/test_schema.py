@@ -207,7 +207,8 @@ def test_a_meeting_has_its_entry_and_all_that_it_names(filled: psycopg.Connectio
         "reason": "'r'", "at": "now()",
     }  # fmt: skip
     insert = """WITH f AS (
-            INSERT INTO fundings SELECT gen_random_uuid(), account_id, 'E2E-15', 10, 'h', 'EXPECTED', 'ann', now(), now()
+            INSERT INTO fundings
+            SELECT gen_random_uuid(), account_id, 'E2E-15', 10, 'h', 'EXPECTED', 'ann', now(), now()
             FROM fundings LIMIT 1 RETURNING id),
         m AS (INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, to_holder, reason, actor, at)
             SELECT id, 'mint', 10, 'issued', 'holder', 'h', 'r', 'ann', now() FROM emi_accounts LIMIT 1 RETURNING id)
