@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import date, datetime
 from typing import BinaryIO
 
+import psycopg
 import pytest
 
 from road.bench import NOW, came, road_on
@@ -15,8 +17,11 @@ from token_engine.domain.receipt import Receipt, Recorded
 from token_engine.entrypoints.batcher import Batcher, UnforeseenError
 from token_engine.entrypoints.lanes import STATEMENTS
 from token_engine.storage.database import Database, Transaction
-from token_engine.storage.turns import Turn
+from token_engine.storage.turns import Turns
 from token_engine.tiers import end_of_day
+from token_engine.tiers.changes import Changes
+from token_engine.tiers.closing_days import close_days
+from token_engine.tiers.day import Day
 from token_engine.tiers.delivery import Delivery
 from token_engine.tiers.stating import Reading
 from token_engine.tiers.stating import stage as read_and_stage
@@ -68,18 +73,26 @@ async def engine(url: str) -> AsyncIterator[Batcher[Delivery, Receipt]]:
         await database.close()
 
 
-@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("fridays", ["taken in", "fails", "tried again"])
 def test_mondays_statement_waits_for_fridays_though_it_was_read_first(
-    migrated: str, monkeypatch: pytest.MonkeyPatch, fails: bool
+    migrated: str, monkeypatch: pytest.MonkeyPatch, fridays: str
 ) -> None:
     """Recorded the other way round, Monday would be quarantined: it does not go on from what stands."""
+    attempts: list[date] = []
+
+    async def close(tx: Transaction, days: Sequence[Day], changes: Changes, now: datetime) -> None:
+        attempts.extend(day.date for day in days)
+        if fridays == "tried again" and len(attempts) == 1:
+            raise psycopg.OperationalError("gone for a moment, and with it the account's lock")
+        await close_days(tx, days, changes, now)
 
     async def story() -> None:
         async with road_on(migrated) as road, road.connection.transaction():
             await road.account()
         gate = Gate(FRIDAY)
-        gate.fails = fails
+        gate.fails = fridays == "fails"
         monkeypatch.setattr(end_of_day, "stage", gate.stage)
+        monkeypatch.setattr(end_of_day, "close_days", close)
         async with engine(migrated) as batcher, asyncio.timeout(60):
             friday = asyncio.create_task(batcher.submit([came(FRIDAY)]))
             await gate.begun.wait()
@@ -89,39 +102,52 @@ def test_mondays_statement_waits_for_fridays_though_it_was_read_first(
             assert not done, "it waits for its turn"
             gate.open.set()
             [first], [second] = await friday, await monday
-            if fails:
-                assert isinstance(first, UnforeseenError)
-            else:
-                assert [day.state for r in (first, second) if isinstance(r, Recorded) for day in r.days] == [
-                    "ACCEPTED"
-                ] * 2
-            assert isinstance(second, Recorded)
-            assert not fails or second.days[0].checks, "whoever came before is not waited for for ever"
+        assert isinstance(second, Recorded), "whoever came before is not waited for for ever"
+        if gate.fails:
+            assert isinstance(first, UnforeseenError)
+        else:
+            assert isinstance(first, Recorded)
+            assert [day.state for day in (*first.days, *second.days)] == ["ACCEPTED", "ACCEPTED"]
+            assert sorted(attempts) == attempts
 
     asyncio.run(story())
 
 
-def test_turns_are_taken_in_order_also_where_some_come_to_nothing() -> None:
+def test_only_what_is_about_the_same_accounts_waits() -> None:
     async def story() -> None:
-        turns = [Turn()]
-        for _ in range(3):
-            turns.append(Turn(turns[-1]))
-        taken: list[int] = []
-
-        async def take(number: int, *, fails: bool) -> None:
-            if fails:
-                await turns[number].pass_on()
-            else:
-                async with turns[number]:
-                    taken.append(number)
-            await turns[number].pass_on()  # as whoever began it does in the end, whatever came of it
-
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            for number in (3, 2, 1):
-                group.create_task(take(number, fails=number == 2))
+        turns = Turns()
+        first, second, third = turns.begin(), turns.begin(), turns.begin()
+        coming = {
+            name: asyncio.create_task(turn.come(accounts))
+            for name, turn, accounts in (("third", third, {"A", "C"}), ("second", second, {"B"}))
+        }
+        await asyncio.sleep(0.05)
+        assert not any(task.done() for task in coming.values()), "nobody knows yet what the first is about"
+        async with asyncio.timeout(10):
+            await first.come({"A"})
+            await coming["second"]
+            assert not coming["third"].done()
+            second.end()
+            await first.come({"A"})  # tried again
             await asyncio.sleep(0.05)
-            assert taken == []
-            group.create_task(take(0, fails=False))
-        assert taken == [0, 1, 3]
+            assert not coming["third"].done()
+            first.end()
+            await coming["third"]
+            third.end()
+            await turns.begin().come({"A"})
+
+    asyncio.run(story())
+
+
+def test_what_comes_to_nothing_before_it_was_read_is_waited_for_no_longer() -> None:
+    async def story() -> None:
+        turns = Turns()
+        first, second = turns.begin(), turns.begin()
+        coming = asyncio.create_task(second.come({"A"}))
+        await asyncio.sleep(0.05)
+        assert not coming.done()
+        first.end()
+        async with asyncio.timeout(10):
+            await coming
 
     asyncio.run(story())

@@ -21,7 +21,7 @@ import psycopg_pool
 from psycopg import AsyncConnection
 
 from token_engine.storage.database import Database, Transaction, pipelined_transaction
-from token_engine.storage.turns import Turn
+from token_engine.storage.turns import Turn, Turns
 from token_engine.telemetry import metrics
 from token_engine.telemetry.logs import logger
 
@@ -47,7 +47,7 @@ class Lane(Generic[In, Out]):
     counted once a batch is committed. `take` gives what comes back, each at the place of what was handed in.
 
     `sets`: it streams and works on sets of any size, which takes other plans than looking up, and no pipeline.
-    `at_once`: how many transactions of it run at a time, each locking in its turn; more than one only with `sets`.
+    `at_once`: how many transactions of it run at a time, each in its turn; more than one only with `sets`.
     `batch_bytes`: where a batch ends, unless one alone is larger. `gather_seconds`: how long the first of a batch waits
     for others, where nobody minds and many small transactions would cost more than they are worth.
     """
@@ -85,7 +85,7 @@ class Batcher(Generic[In, Out]):
         self._committed = committed
         self._lane = lane
         self._waiting: deque[_Parcel[In, Out]] = deque()
-        self._last_turn: Turn | None = None
+        self._turns = Turns()
         self._arrived = asyncio.Event()
         self._connection: AsyncConnection[Any] | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -136,11 +136,11 @@ class Batcher(Generic[In, Out]):
 
     async def _commit_next(self) -> None:
         parcels = self._next_parcels()
-        turn = self._last_turn = Turn(self._last_turn)
+        turn = self._turns.begin()
         try:
             outcomes = iter(await self._commit([one for p in parcels for one in p.handed_in], turn))
         finally:
-            await turn.pass_on()
+            turn.end()
         for parcel in parcels:
             found = [next(outcomes) for _ in parcel.handed_in]
             if not parcel.outcomes.cancelled():

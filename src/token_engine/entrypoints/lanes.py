@@ -88,7 +88,7 @@ STATEMENTS: Final[Lane[Delivery, Receipt]] = Lane(
     at_once=2,
     batch_bytes=32 * 1024 * 1024,
 )
-"""Statements, each with its receipt (Tier 3). One batch is read while PostgreSQL works on the one before."""
+"""Statements, each with its receipt (Tier 3). One batch is read while PostgreSQL works on another."""
 
 HOLDS: Final[Lane[Hold, Answer]] = Lane(
     name="holds",

@@ -30,7 +30,7 @@ CONNECT_SECONDS: Final = 10
 
 
 class Transaction:
-    """An open transaction. Where several run at once, each locks in its `turn`."""
+    """An open transaction. Where several run at once, each has its `turn` at the accounts that it locks."""
 
     def __init__(self, connection: AsyncConnection[Any], turn: Turn | None = None) -> None:
         self.connection = connection

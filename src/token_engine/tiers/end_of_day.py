@@ -136,9 +136,8 @@ class _Taking:
     async def close(self) -> None:
         """Close the days of all that was read, and write what came of it."""
         names = {s.heading.account_number for m in self._messages for s in m.statements}
-        async with self._tx.turn:
-            locked = await lock(self._tx, names)
-        recogniser = Recogniser(self._tx, locked, self._numbers, self._now)
+        await self._tx.turn.come(names)
+        recogniser = Recogniser(self._tx, await lock(self._tx, names), self._numbers, self._now)
         # What another engine recorded of the same messages while this one waited for the lock.
         book = await statements.kept(self._tx, [m.delivery.digest for m in self._messages])
         messages = []
