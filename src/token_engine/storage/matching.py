@@ -106,7 +106,7 @@ class _Run:
         for rule, key in KEYS:
             # Most ledgers know one reference of the bank's many: the others pair nothing, and cost as much.
             if key in shared:
-                await self._find("one_to_one", key=key, **{"pass": rule})
+                await self._find("one_to_one", key=key, shared=list(shared), **{"pass": rule})
                 if self._found * 4 > self._open:
                     await self._go_on_with_the_rest()
         await self._go_on_with_the_rest()

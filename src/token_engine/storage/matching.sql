@@ -212,8 +212,9 @@ SELECT count(uetr) AS uetr, count(end_to_end_id) AS end_to_end_id, count(bank_re
 FROM matching_open GROUP BY movement_id IS NULL
 
 -- name: one_to_one
--- A key and amount that each side has once. A stronger key that both have must not tell them apart. Banks give every line
--- a reference and ledgers know few of them: the others are left out before they are grouped.
+-- A key and amount that each side has once. A stronger key that both have must not tell them apart (`shared`: the keys
+-- that anything on either side has). Banks give every line a reference and ledgers know few of them: the others are left
+-- out before they are grouped.
 WITH paired AS (
     SELECT o.account_id, max(o.entry_id) AS entry_id, max(o.movement_id) AS movement_id,
         max(o.statement_id) AS statement_id
@@ -231,9 +232,10 @@ WITH paired AS (
             WHEN 'bank_reference' THEN bank_reference WHEN 'instruction_id' THEN instruction_id
             WHEN 'transaction_id' THEN transaction_id ELSE creditor_reference END, o.amount
     HAVING count(o.entry_id) = 1 AND count(o.movement_id) = 1 AND count(*) FILTER (WHERE o.for_people) = 0
-        AND (%(key)s = 'uetr' OR (min(o.uetr) = max(o.uetr)) IS NOT FALSE)
-        AND (%(key)s IN ('uetr', 'end_to_end_id') OR (min(o.end_to_end_id) = max(o.end_to_end_id)) IS NOT FALSE)
-        AND (%(key)s IN ('uetr', 'end_to_end_id', 'bank_reference')
+        AND (%(key)s = 'uetr' OR 'uetr' <> ALL (%(shared)s::varchar[]) OR (min(o.uetr) = max(o.uetr)) IS NOT FALSE)
+        AND (%(key)s IN ('uetr', 'end_to_end_id') OR 'end_to_end_id' <> ALL (%(shared)s::varchar[])
+            OR (min(o.end_to_end_id) = max(o.end_to_end_id)) IS NOT FALSE)
+        AND (%(key)s IN ('uetr', 'end_to_end_id', 'bank_reference') OR 'bank_reference' <> ALL (%(shared)s::varchar[])
             OR (min(o.bank_reference) = max(o.bank_reference)) IS NOT FALSE)
 )
 INSERT INTO matching_found
