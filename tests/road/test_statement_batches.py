@@ -13,7 +13,7 @@ import pytest
 
 from road.bench import NOW, came, road_on
 from road.statement_writer import line, message, statement
-from token_engine.domain.receipt import Receipt, Recorded
+from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded
 from token_engine.entrypoints.batcher import Batcher, UnforeseenError
 from token_engine.entrypoints.lanes import STATEMENTS
 from token_engine.storage.database import Database, Transaction
@@ -109,6 +109,30 @@ def test_mondays_statement_waits_for_fridays_though_it_was_read_first(
             assert isinstance(first, Recorded)
             assert [day.state for day in (*first.days, *second.days)] == ["ACCEPTED", "ACCEPTED"]
             assert sorted(attempts) == attempts
+
+    asyncio.run(story())
+
+
+def test_a_message_that_is_in_two_batches_at_once_keeps_neither_from_going_on(
+    migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locked before its turn by the second batch, it would be waited for by the first, and the first by the second."""
+
+    async def story() -> None:
+        async with road_on(migrated) as road, road.connection.transaction():
+            await road.account()
+        gate = Gate(FRIDAY)
+        monkeypatch.setattr(end_of_day, "stage", gate.stage)
+        async with engine(migrated) as batcher, asyncio.timeout(30):
+            both = asyncio.create_task(batcher.submit([came(FRIDAY), came(MONDAY)]))
+            await gate.begun.wait()
+            again = asyncio.create_task(batcher.submit([came(MONDAY)]))
+            await gate.other_read.wait()
+            gate.open.set()
+            (_, first), [second] = await both, await again
+            assert isinstance(first, Recorded)
+            assert isinstance(second, AlreadyRecorded)
+            assert (second.kept_as, second.days) == (first.kept_as, first.days)
 
     asyncio.run(story())
 

@@ -87,6 +87,13 @@ class Known(NamedTuple):
     answer: str
 
 
+async def lock_messages(tx: Transaction, digests: Sequence[bytes]) -> None:
+    """Wait for whoever has the same messages, until the transaction ends. In its turn, and before any account, as
+    everybody does.
+    """
+    await tx.execute(_sql.lock_messages, [BytesColumn(digests)])
+
+
 async def kept(tx: Transaction, digests: Iterable[bytes]) -> MessageBook:
     """What is kept of messages, and a number for each of which nothing is."""
     cursor = await tx.execute(_sql.kept, [BytesColumn(list(digests))])

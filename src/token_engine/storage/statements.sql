@@ -1,3 +1,9 @@
+-- name: lock_messages
+-- Until the end of the transaction, in one order: no two batches wait for each other. Two messages of one hash wait
+-- without need, and do no harm.
+SELECT pg_advisory_xact_lock(1937010036, hash)
+FROM (SELECT DISTINCT hashtext(encode(digest, 'hex')) AS hash FROM unnest(%s::bytea[]) AS k (digest) ORDER BY hash) k
+
 -- name: kept
 -- Messages as an earlier attempt left them, and an id for each of which nothing is kept.
 SELECT k.digest, nextval('bank_messages_id_seq'), m.id, m.state, m.answer::text

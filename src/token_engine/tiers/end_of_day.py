@@ -1,8 +1,8 @@
 """Tier 3: take in statements (camt.053, MT940, MT950), a batch in one transaction, and close their days.
 
-    stream lines into a table of the transaction's own → lock accounts in sorted order → check (pure) → pair with what
-    is known → record what is new, meet expectations → keep statement and lines → position, judgement, matching,
-    snapshot → the caller commits, then acknowledges.
+    stream lines into a table of the transaction's own → lock messages and accounts, each in sorted order → check (pure)
+    → pair with what is known → record what is new, meet expectations → keep statement and lines → position, judgement,
+    matching, snapshot → the caller commits, then acknowledges.
 
 A message is taken in whole or not at all. A statement that fails a check is kept and raised, and moves nothing.
 """
@@ -39,7 +39,7 @@ from token_engine.tiers.delivery import Delivery
 from token_engine.tiers.paging import name_of
 from token_engine.tiers.recognising import Found, Locked, Recogniser
 from token_engine.tiers.settled import rejected, settled
-from token_engine.tiers.stating import Reading, Stated, stage
+from token_engine.tiers.stating import Stated, stage
 
 _IN_PARTS: Final = 256 * 1024
 """Bytes from which on a message is kept compressed, in parts. PostgreSQL's own way, in a server that was built without
@@ -48,12 +48,13 @@ lz4, takes longer over two megabytes than their thousand entries take to be reco
 
 
 class _Message:
-    """A message whose lines are staged, and what each of its statements turned out to be."""
+    """A message whose lines are staged, and what each of its statements turned out to be; or why it is not read."""
 
-    def __init__(self, delivery: Delivery, kept_as: int, reading: Reading) -> None:
+    def __init__(self, delivery: Delivery, statements: list[Stated], refusal: Refusal | None) -> None:
         self.delivery = delivery
-        self.kept_as = kept_as
-        self.statements = reading.statements
+        self.kept_as = 0
+        self.statements = statements
+        self.refusal = refusal
         self.found: list[Found] = []
 
     @property
@@ -93,7 +94,7 @@ async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime) -> l
     await staging.create(tx)
     book = await statements.kept(tx, fresh)
     for digest, delivery in fresh.items():
-        await taking.read(delivery, book.kept.get(digest), book.fresh_ids[digest])
+        await taking.read(delivery, book.kept.get(digest))
     await staging.analyze(tx)
     await taking.close()
     return [taking.receipts[d.digest] for d in batch]
@@ -113,46 +114,48 @@ class _Taking:
         """Messages that are kept in parts, by the number that they are kept as."""
         self.receipts: dict[bytes, Receipt] = {}
 
-    async def read(self, delivery: Delivery, known: KnownMessage | None, fresh_id: int) -> None:
+    async def read(self, delivery: Delivery, known: KnownMessage | None) -> None:
         """Read one message and stage its lines; one that was recorded before is only answered again."""
         if known is not None and known.answer is not None:
             self.receipts[delivery.digest] = await again(self._tx, known)
             return
-        kept_as = known.id if known is not None else fresh_id
         if delivery.refused is not None:
-            self._reject(delivery, kept_as, None, delivery.refused)
+            self._messages.append(_Message(delivery, [], delivery.refused))
             return
-        if delivery.file is not None or (known is None and delivery.size > _IN_PARTS):
-            self._large[kept_as] = delivery
         with _opened(delivery) as source:
             reading = await stage(self._tx, source, self._numbers)
         if reading.refusal is None and not reading.statements:
             reading.refusal = Refusal("no_statement", "the message holds no statement")
-        if reading.refusal is not None:
-            await self._void(delivery, kept_as, reading.statements, reading.refusal)
-            return
-        self._messages.append(_Message(delivery, kept_as, reading))
+        self._messages.append(_Message(delivery, reading.statements, reading.refusal))
 
     async def close(self) -> None:
         """Close the days of all that was read, and write what came of it."""
-        names = {s.heading.account_number for m in self._messages for s in m.statements}
+        names = {s.heading.account_number for m in self._messages if m.refusal is None for s in m.statements}
+        digests = [m.delivery.digest for m in self._messages]
         await self._tx.turn.come(names)
+        # A message that is rejected may name no account: what two engines reject at once is kept once all the same.
+        await statements.lock_messages(self._tx, digests)
         recogniser = Recogniser(self._tx, await lock(self._tx, names), self._numbers, self._now)
-        # What another engine recorded of the same messages while this one waited for the lock.
-        book = await statements.kept(self._tx, [m.delivery.digest for m in self._messages])
+        # As they are now: another engine may have had the same messages while this one waited for the locks.
+        book = await statements.kept(self._tx, digests)
         messages = []
         for message in self._messages:
             known = book.kept.get(message.delivery.digest)
             if known is not None and known.answer is not None:
                 await staging.void(self._tx, [s.number for s in message.statements])
-                self._large.pop(message.kept_as, None)
                 self.receipts[message.delivery.digest] = await again(self._tx, known)
+                continue
+            message.kept_as = known.id if known is not None else book.fresh_ids[message.delivery.digest]
+            if message.delivery.file is not None or (known is None and message.delivery.size > _IN_PARTS):
+                self._large[message.kept_as] = message.delivery
+            if message.refusal is not None:
+                await self._void(message, message.refusal)
                 continue
             try:
                 message.found = await recogniser.recognise(message.kept_as, message.statements)
                 messages.append(message)
             except RefusedError as refused:
-                await self._void(message.delivery, message.kept_as, message.statements, refused.refusal)
+                await self._void(message, refused.refusal)
         await self._keep(messages)
         # Each once: two messages may bring the same statement.
         days = list({id(day): day for message in messages for day in message.days}.values())
@@ -202,15 +205,15 @@ class _Taking:
             finally:  # a thread cannot be cancelled, and would write where nothing is any more
                 await asyncio.gather(*squeezing.values(), return_exceptions=True)
 
-    async def _void(self, delivery: Delivery, kept_as: int, stated: Sequence[Stated], refusal: Refusal) -> None:
+    async def _void(self, message: _Message, refusal: Refusal) -> None:
+        delivery, stated = message.delivery, message.statements
         if delivery.file is None:
-            self._large.pop(kept_as, None)  # whole in its row, to be read again when the engine knows better
+            self._large.pop(message.kept_as, None)  # whole in its row, to be read again when the engine knows better
         await staging.void(self._tx, [s.number for s in stated])
-        self._reject(delivery, kept_as, stated[0].heading.message_id if stated else None, refusal)
-
-    def _reject(self, delivery: Delivery, kept_as: int, message_id: str | None, refusal: Refusal) -> None:
-        self._settled.append(settled(delivery, kept_as, self._now, "REJECTED", message_id, refusal=refusal))
-        self.receipts[delivery.digest] = rejected(self._changes, delivery, kept_as, message_id, refusal)
+        name = stated[0].heading.message_id if stated else None
+        row = settled(delivery, message.kept_as, self._now, "REJECTED", name, refusal=refusal)
+        self._settled.append(row)
+        self.receipts[delivery.digest] = rejected(self._changes, delivery, message.kept_as, name, refusal)
 
 
 class _Answer(msgspec.Struct, frozen=True):
