@@ -7,17 +7,21 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from msgspec import structs
 
-from road.bench import NOW, NUMBER, Bench, Road, note, road_on
+from road import statement_writer as writer
+from road.bench import NOW, NUMBER, Bench, Road, came, note, road_on
 from road.days import DUBAI, MONDAY, SET_AT, comes, due, statement
 from road.people import payout_reasons
 from token_engine.domain.backing import Policy
+from token_engine.domain.receipt import Recorded
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage import calendars
 from token_engine.storage.database import Database
-from token_engine.tiers import accounts, breakers, calendar, discrepancies, policies
+from token_engine.tiers import accounts, breakers, calendar, discrepancies, end_of_day, policies
+from token_engine.tiers.delivery import Delivery
 from token_engine.tiers.discrepancies import Reopening, Resolution
 
 DAY = timedelta(days=1)
@@ -74,7 +78,6 @@ def test_an_engine_that_was_down_raises_what_it_missed_and_no_day_on_which_the_b
         await calendar.save(road.tx, NUMBER, DUBAI, SET_AT)
         await statement(road, key, date(2025, 11, 19))
         await statement(road, key, date(2025, 11, 20), "QUARANTINED")
-        await statement(road, key, date(2025, 11, 21), "PENDING")
         # The 22nd and 23rd are a weekend; the 24th is due in a minute.
         assert await calendar.look(road.tx, key, due(24) - timedelta(minutes=1)) == 3
         assert await days_raised(road) == ["2025-11-17", "2025-11-18", "2025-11-21"]
@@ -83,6 +86,34 @@ def test_an_engine_that_was_down_raises_what_it_missed_and_no_day_on_which_the_b
         view = await calendar.show(road.tx, NUMBER, due(24))
         assert view["next_due"] == {"statement_date": date(2025, 11, 24), "due_at": due(24)}
         assert [m["statement_date"] for m in view["missing"]] == ["2025-11-17", "2025-11-18", "2025-11-21"]
+
+    bench.void(story)
+
+
+def test_a_page_is_no_statement_until_the_others_are_there(bench: Bench) -> None:
+    def page(number: int, *, last: bool) -> Delivery:
+        head = f"<StmtPgntn><PgNb>{number}</PgNb><LastPgInd>{str(last).lower()}</LastPgInd></StmtPgntn>"
+        stated = writer.statement(
+            writer.line(str(number), reference=f"R{number}", day="2025-11-17"), opening="1000000", closing="1000003",
+            day="2025-11-17", name="PAGED", head=head,
+        )  # fmt: skip
+        return came(writer.message(stated, name=f"M-{number}"))
+
+    async def story(road: Road) -> None:
+        key = await road.account()
+        await calendar.save(road.tx, NUMBER, DUBAI, SET_AT)
+        [first] = await end_of_day.record(road.tx, [page(1, last=False)], due(17) - DAY / 24)
+        assert isinstance(first, Recorded)
+        assert (first.waiting[0].state, first.waiting[0].missing_pages) == ("PENDING", (2,))
+        assert await road.rows("SELECT 1 FROM statements") == []
+        assert await calendar.look(road.tx, key, due(17)) == 1
+        [second] = await end_of_day.record(road.tx, [page(2, last=True)], due(17) + DAY / 24)
+        assert isinstance(second, Recorded)
+        assert second.days[0].state == "ACCEPTED"
+        assert [row["status"] for row in await raised(road)] == ["RESOLVED"]
+        assert await no_drift(road)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            await statement(road, key, date(2025, 11, 21), "PENDING")
 
     bench.void(story)
 

@@ -171,6 +171,7 @@ INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amoun
     position_change, identity, occurrence)
 VALUES ('{ACCOUNT}', 1, 'camt.053', 'M', 10, 'CRDT', 'BOOK', false, 10, 'CRDT BOOK ref R15', 0);
 """,
+    16: "",
 }
 """By the schema version whose engine could have written them."""
 

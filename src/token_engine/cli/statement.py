@@ -33,7 +33,7 @@ _Found = dict[str, Any] | Refusal
 @app.command("list")
 def listing(
     account: Annotated[str | None, typer.Option(help="Id or number.")] = None,
-    state: Annotated[str, typer.Option(help="pending, accepted, quarantined, released, replaced or all.")] = "all",
+    state: Annotated[str, typer.Option(help="accepted, quarantined, released, replaced or all.")] = "all",
     before: Annotated[int | None, typer.Option(help="Number of the last one seen.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=statement_story.LARGEST_PAGE)] = 100,
     data: Data = DATA,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -14,11 +15,10 @@ from token_engine.domain.statement import Check
 
 
 class StatementState(StrEnum):
-    """PENDING: pages are missing yet. QUARANTINED: a check failed, and nothing moved; RELEASED: two people took it all
-    the same. REPLACED: a corrected one stands for the day.
+    """QUARANTINED: a check failed, and nothing moved; RELEASED: two people took it all the same. REPLACED: a corrected
+    one stands for the day.
     """
 
-    PENDING = "PENDING"
     ACCEPTED = "ACCEPTED"
     QUARANTINED = "QUARANTINED"
     RELEASED = "RELEASED"
@@ -26,12 +26,12 @@ class StatementState(StrEnum):
 
 
 class WaitingPages(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of a statement whose other pages have not all come: it closes no day yet."""
+    """A page of a statement whose other pages have not all come: there is no statement yet, and no day is closed."""
 
     account_id: UUID
     account_number: str
     statement_name: str | None
-    state: StatementState = StatementState.PENDING
+    state: Literal["PENDING"] = "PENDING"
     missing_pages: tuple[int, ...]
 
 

@@ -25,14 +25,14 @@ UPDATE statement_calendars SET looked_to = %(day)s, next_due_at = %(next_due_at)
 -- name: stated
 -- Of which of these days there is a statement, whole, whatever its checks said.
 SELECT DISTINCT statement_date FROM statements
-WHERE account_id = %(account_id)s AND statement_date = ANY (%(days)s::date[]) AND state <> 'PENDING'
+WHERE account_id = %(account_id)s AND statement_date = ANY (%(days)s::date[])
 
 -- name: missing
 -- What was raised of days without a statement and is not resolved, oldest day first.
 SELECT d.id, d.subject, d.severity, d.expected_value AS ledger, d.actual_value AS bank, d.source_system,
     d.source_reference, d.assignee, d.opened_at, d.reopened_at IS NOT NULL AS reopened,
     d.difference_gone_since AS gone_since, EXISTS (
-        SELECT 1 FROM statements s WHERE s.account_id = d.account_id AND s.state <> 'PENDING'
+        SELECT 1 FROM statements s WHERE s.account_id = d.account_id
             AND s.statement_date = CASE d.discrepancy_type WHEN 'STATEMENT_MISSING' THEN d.subject::date END) AS there
 FROM reconciliation_discrepancies d
 WHERE d.account_id = %s AND d.discrepancy_type = 'STATEMENT_MISSING' AND d.status <> 'RESOLVED'
@@ -44,7 +44,7 @@ SELECT a.account_number, a.currency, a.statement_missing_since AS stored, m.sinc
 FROM emi_accounts a CROSS JOIN LATERAL (
     SELECT min(d.opened_at) AS since FROM reconciliation_discrepancies d
     WHERE d.account_id = a.id AND d.discrepancy_type = 'STATEMENT_MISSING' AND d.status <> 'RESOLVED' AND NOT EXISTS (
-        SELECT 1 FROM statements s WHERE s.account_id = a.id AND s.state <> 'PENDING'
+        SELECT 1 FROM statements s WHERE s.account_id = a.id
             AND s.statement_date = CASE d.discrepancy_type WHEN 'STATEMENT_MISSING' THEN d.subject::date END)) m
 WHERE a.statement_missing_since IS DISTINCT FROM m.since
 ORDER BY a.account_number

@@ -54,7 +54,7 @@ WITH period AS MATERIALIZED (
     SELECT account_id, statement_date AS day, min(at) AS done_at,
         (array_agg(id ORDER BY state IN ('ACCEPTED', 'RELEASED') DESC, id DESC))[1] AS id
     FROM statements
-    WHERE statement_date BETWEEN %(first)s AND %(last)s AND state <> 'PENDING'
+    WHERE statement_date BETWEEN %(first)s AND %(last)s
         AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s::uuid)
     GROUP BY 1, 2
 ), judged AS MATERIALIZED (

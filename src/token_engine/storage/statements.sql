@@ -40,7 +40,7 @@ WHERE account_id = %(account_id)s AND statement_date = %(day)s AND state IN ('AC
 
 -- name: of_identity
 SELECT id, content, answer::text FROM statements
-WHERE account_id = %(account_id)s AND identity = %(identity)s AND state <> 'PENDING'
+WHERE account_id = %(account_id)s AND identity = %(identity)s
 
 -- name: answers
 SELECT s.answer::text FROM unnest(%s::bigint[]) WITH ORDINALITY AS k (id, place) JOIN statements s ON s.id = k.id

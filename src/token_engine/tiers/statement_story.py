@@ -56,9 +56,9 @@ async def show(tx: Transaction, number: int, now: datetime) -> dict[str, Any] | 
 
 
 def _view(row: dict[str, Any]) -> dict[str, Any]:
-    currency, ledger = row["currency"], row["ledger_balance"]
+    currency = row["currency"]
     money = {name: None if row[name] is None else in_currency(row[name], currency) for name in _MONEY}
-    apart = None if ledger is None else in_currency(EXACT.subtract(row["closing_balance"], ledger), currency)
+    apart = in_currency(EXACT.subtract(row["closing_balance"], row["ledger_balance"]), currency)
     failed = [each["name"] for each in row["checks"] if each["outcome"] == Outcome.FAILED]
     rest = {name: value for name, value in row.items() if name != "checks"}
     return rest | money | {"difference": apart, "failed_checks": failed}

@@ -20,7 +20,7 @@ _CALENDAR: Final = "/api/v1/accounts/{account_id}/statement-calendar"
 
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
 _Account = Annotated[str | None, Query(description="id or number")]
-_State = Annotated[str | None, Query(description="pending, accepted, quarantined, released, replaced or all")]
+_State = Annotated[str | None, Query(description="accepted, quarantined, released, replaced or all")]
 _Before = Annotated[int | None, Query(description="number of the last statement seen")]
 _PageSize = Annotated[int, Query(ge=1, le=statement_story.LARGEST_PAGE)]
 
