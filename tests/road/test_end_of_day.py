@@ -205,6 +205,69 @@ def test_what_was_notified_and_is_not_stated_is_raised_and_resolved_when_it_come
     bench.void(story)
 
 
+async def found(road: Road) -> list[tuple[str, str, str, int, list[str]]]:
+    """What closing days raised: of which kind and day, whether it is open, the gap, and its story."""
+    rows = await road.rows(
+        "SELECT d.discrepancy_type AS type, d.subject, d.status, d.actual_value - d.expected_value AS gap,"
+        " (SELECT array_agg(e.happening ORDER BY e.id) FROM discrepancy_events e WHERE e.discrepancy_id = d.id) AS told"
+        " FROM reconciliation_discrepancies d WHERE d.discrepancy_type <> 'BALANCE_MISMATCH' ORDER BY 1, 2"
+    )
+    return [(row["type"], row["subject"], row["status"], int(row["gap"]), row["told"]) for row in rows]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_days_in_one_message_leave_what_they_leave_one_after_the_other(bench: Bench, together: bool) -> None:
+    """What the first day raises, the next sees: it is raised once, kept at its latest figures, and resolved."""
+
+    async def days(road: Road, name: str, *stated: str) -> None:
+        for number, part in enumerate([stated] if together else [(one,) for one in stated]):
+            [receipt] = await close(road, message(*part, name=f"{name}-{number}"))
+            assert isinstance(receipt, Recorded)
+
+    def day(number: int, opening: int, closing: int, *lines: str, name: str | None = None) -> str:
+        return statement(*lines, opening=str(opening), closing=str(closing), day=f"2025-11-{number}", name=name)
+
+    async def story(road: Road) -> None:
+        account = await road.account(ledger="1000021")
+        five, seven, nine = (line(n, reference=f"R{n}", day="2025-11-16") for n in ("5", "7", "9"))
+        for n in ("5", "7", "9"):
+            await road.take_one(note(f"N-{n}", n, reference=f"R{n}", booked="2025-11-16"))
+        await days(
+            road, "FIRST", day(16, 1_000_000, 1_000_005, five), day(17, 1_000_005, 1_000_012, seven),
+            day(18, 1_000_012, 1_000_012),
+        )  # fmt: skip
+        differs = [(-16, 16), (-9, 17), (-9, 18)]
+        assert await found(road) == [
+            *(("EOD_DIFFERENCE", f"2025-11-{number}", "OPEN", gap, ["opened"]) for gap, number in differs),
+            ("NOTIFIED_NOT_STATED", "2025-11-16", "OPEN", -9, ["opened"]),
+        ]
+        assert await road.position(account) == 1_000_021
+        # What is open is known from earlier now. Corrections say the same again, then what was missing.
+        await days(
+            road, "THEN", day(18, 1_000_012, 1_000_012, name="AGAIN"), day(18, 1_000_012, 1_000_021, nine, name="LAST"),
+            day(19, 1_000_021, 1_000_021),
+        )  # fmt: skip
+        assert await found(road) == [
+            *(("EOD_DIFFERENCE", f"2025-11-{number}", "OPEN", gap, ["opened"]) for gap, number in differs[:2]),
+            ("EOD_DIFFERENCE", "2025-11-18", "RESOLVED", -9, ["opened", "resolved"]),
+            ("NOTIFIED_NOT_STATED", "2025-11-16", "RESOLVED", -9, ["opened", "resolved"]),
+        ]
+        assert await road.position(account) == 1_000_021
+
+    bench.void(story)
+
+
+def test_a_day_and_its_correction_in_one_message_raise_once_what_both_find(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        await road.account()
+        first = statement(line("-30"), opening="1000000", closing="999970", name="FIRST")
+        second = statement(line("-20"), opening="1000000", closing="999980", name="SECOND")
+        await close(road, message(first, second))
+        assert await found(road) == [("EOD_DIFFERENCE", "2025-11-18", "OPEN", -20, ["opened"])]
+
+    bench.void(story)
+
+
 def test_one_bad_statement_spoils_its_message_and_no_other(bench: Bench) -> None:
     async def story(road: Road) -> None:
         account = await road.account()

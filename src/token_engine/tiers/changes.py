@@ -142,7 +142,6 @@ class Changes:
     async def write(self, tx: Transaction, settled: Sequence[Settled] = (), entries: Sequence[EntryRow] = ()) -> None:
         """Send all that was collected, with messages and entries that it came of."""
         standings = list(self._standings.values())
-        discrepancies = [d for s in standings for d in s.discrepancies.values()] + self._raised
         if self._steps:
             # Also one that is back where it was: alone, each message would have written its flags.
             stepped = {step.account_id for step in self._steps}
@@ -151,7 +150,15 @@ class Changes:
         await recording.record(tx, settled, entries, self._events, standings)
         if self._steps:
             await positions.append_breaker_steps(tx, self._steps)
-        if discrepancies or self._story:
-            await positions.save_discrepancies(tx, discrepancies, self._story)
+        await self.write_discrepancies(tx)
         if self._audit:
             await positions.append_audit(tx, self._audit)
+
+    async def write_discrepancies(self, tx: Transaction) -> None:
+        """Send those so far, for whoever asks the database what is open before all is written. The messages that they
+        came of must be kept.
+        """
+        judged = [d for s in self._standings.values() for d in s.discrepancies.values()]
+        if judged or self._raised or self._story:
+            await positions.save_discrepancies(tx, judged + self._raised, self._story)
+        self._raised, self._story = [], []

@@ -49,7 +49,9 @@ _encode = msgspec.json.Encoder().encode
 
 async def close_days(tx: Transaction, days: Sequence[Day], changes: Changes, now: datetime) -> None:
     """Close these days, whose lines are staged and whose accounts are locked, in order of account and date."""
-    for of_accounts in _rounds(days):
+    for nth, of_accounts in enumerate(_rounds(days)):
+        if nth:  # what the days before raised is open to those after them
+            await changes.write_discrepancies(tx)
         await _close(tx, of_accounts, changes, now)
 
 
