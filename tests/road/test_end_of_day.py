@@ -557,6 +557,55 @@ def test_a_statement_of_some_size_is_kept_in_parts_and_a_rejected_one_whole(benc
     bench.void(story)
 
 
+STEPS = ["checking", "pairing with what is known", "recording", "matching", "judging"]
+
+
+def told(said: list[tuple[str, int, int]]) -> list[str]:
+    """The steps in their order, each once."""
+    return list(dict.fromkeys(what for what, _, _ in said))
+
+
+def test_it_says_how_far_it_has_come(bench: Bench) -> None:
+    """Bytes while it reads, never fewer, in the end all of the batch; then each step that it comes to."""
+    lines = [line("1", reference=f"R{n:05d}") for n in range(9000)]
+    closing = statement(*lines, opening="1000000", closing="1009000")
+    large, small = message(closing), message(closing.replace("STMT-", "OTHER-"), name="M-2")
+    said: list[tuple[str, int, int]] = []
+
+    async def story(road: Road) -> None:
+        await road.account()
+        batch = [came(raw, "file") for raw in (large, small)]
+        await end_of_day.record(road.tx, batch, NOW, lambda *now: said.append(now))
+        assert told(said) == [
+            "asking whether it is known", "reading", "waiting for its account", *STEPS, "keeping the message"
+        ]  # fmt: skip
+        read = [(done, of) for what, done, of in said if what == "reading"]
+        assert len(read) == 10, "once in a chunk, and not once in a line"
+        assert [done for done, _ in read] == sorted(done for done, _ in read)
+        assert (read[0][0] < len(large) // 3, read[4][0], read[9][0]) == (True, len(large), len(large) + len(small))
+        assert {of for _, of in read} == {len(large) + len(small)}
+        said.clear()
+        [again] = await end_of_day.record(road.tx, batch[:1], NOW, lambda *now: said.append(now))
+        assert isinstance(again, AlreadyRecorded)
+        assert not {"reading", *STEPS} & set(told(said))
+
+    async def release(road: Road) -> None:
+        await road.account()
+        raw = message(closing.replace("1009000", "1009001"))
+        said.clear()
+        [receipt] = await end_of_day.record(road.tx, [came(raw, "file")], NOW, lambda *now: said.append(now))
+        assert isinstance(receipt, Recorded)
+        assert told(said)[-2:] == ["checking", "keeping the message"], "held back: nothing is recorded"
+        said.clear()
+        number = receipt.days[0].statement
+        await released_day.release(road.tx, number, "r", ("ann", "bob"), NOW, lambda *now: said.append(now))
+        assert told(said) == ["fetching what was kept", "reading", *STEPS]
+        assert [each for each in said if each[0] == "reading"][-1] == ("reading", len(raw), len(raw))
+
+    bench.void(story)
+    bench.void(release)
+
+
 def test_a_statement_is_read_by_one_thread(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """libxml2 frees what is not its own where another thread goes on feeding a parser: the process dies of it."""
     threads: dict[int, set[int]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import BinaryIO
@@ -23,6 +23,7 @@ from token_engine.tiers.changes import Changes
 from token_engine.tiers.closing_days import close_days
 from token_engine.tiers.day import Day
 from token_engine.tiers.delivery import Delivery
+from token_engine.tiers.progress import Progress
 from token_engine.tiers.stating import Reading
 from token_engine.tiers.stating import stage as read_and_stage
 
@@ -46,7 +47,9 @@ class Gate:
         self.other_read = asyncio.Event()
         self.fails = False
 
-    async def stage(self, tx: Transaction, source: BinaryIO, numbers: Iterator[int]) -> Reading:
+    async def stage(
+        self, tx: Transaction, source: BinaryIO, numbers: Iterator[int], come: Callable[[int], None]
+    ) -> Reading:
         held = source.read() == self._held
         source.seek(0)
         if held:
@@ -54,7 +57,7 @@ class Gate:
             await self.open.wait()
             if self.fails:
                 raise RuntimeError("a defect of ours")
-        reading = await read_and_stage(tx, source, numbers)
+        reading = await read_and_stage(tx, source, numbers, come)
         if not held:
             self.other_read.set()
         return reading
@@ -80,11 +83,11 @@ def test_mondays_statement_waits_for_fridays_though_it_was_read_first(
     """Recorded the other way round, Monday would be quarantined: it does not go on from what stands."""
     attempts: list[date] = []
 
-    async def close(tx: Transaction, days: Sequence[Day], changes: Changes, now: datetime) -> None:
+    async def close(tx: Transaction, days: Sequence[Day], changes: Changes, now: datetime, say: Progress) -> None:
         attempts.extend(day.date for day in days)
         if fridays == "tried again" and len(attempts) == 1:
             raise psycopg.OperationalError("gone for a moment, and with it the account's lock")
-        await close_days(tx, days, changes, now)
+        await close_days(tx, days, changes, now, say)
 
     async def story() -> None:
         async with road_on(migrated) as road, road.connection.transaction():

@@ -7,10 +7,8 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from token_engine.cli.ingest import deliveries_of, record
+from token_engine.cli.ingest import take_in
 from token_engine.cli.options import DATA, AsJson, Data, DatabaseUrl, database_of
 from token_engine.cli.session import now, show, with_database
 from token_engine.storage.database import Database
@@ -41,26 +39,11 @@ def close_day(
     wanted = day.date() if day else now().date() - timedelta(days=1)
 
     async def work(database: Database) -> bool:
-        fine = await _take_in(database, files or [])
+        fine = await take_in(database, files or [], as_json, quiet=True)
         return await _shown(database, wanted, as_json) and fine
 
     if not with_database(database_of(database_url, data), work):
         raise typer.Exit(1)
-
-
-async def _take_in(database: Database, files: list[str]) -> bool:
-    fine = True
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=Console(stderr=True), transient=True,
-    ) as progress:  # fmt: skip
-        task = progress.add_task("", total=len(files), visible=bool(files))
-        for file in files:
-            progress.update(task, description=file)
-            found = deliveries_of(file)
-            fine &= found is not None and await record(database, found, quiet=True)
-            progress.advance(task)
-    return fine
 
 
 async def _shown(database: Database, day: date, as_json: bool) -> bool:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, assert_never
 import typer
 
 from token_engine.cli.options import DATA, AsJson, Data, DatabaseUrl, database_of
+from token_engine.cli.progress import progress_of
 from token_engine.cli.session import now, show, with_database
 from token_engine.domain.closed_day import ClosedDay
 from token_engine.domain.receipt import AlreadyRecorded, Judgement, Receipt, Recorded, Rejected
@@ -39,11 +40,7 @@ def ingest(
     url = database_of(database_url, data)
 
     async def work(database: Database) -> bool:
-        fine = True
-        for file in files:
-            found = deliveries_of(file)
-            fine &= found is not None and await record(database, found, as_json)
-        return fine
+        return await take_in(database, files, as_json)
 
     if not with_database(url, work):
         raise typer.Exit(1)
@@ -68,7 +65,7 @@ def replay(
             if not rows:
                 break
             after, found = rows[-1]["id"], found + len(rows)
-            fine &= await record(database, [_kept(row) for row in rows], as_json)
+            fine &= await record(database, [_kept(row) for row in rows], "replay", as_json)
         if numbers and found < len(set(numbers)):
             typer.echo("Some of these numbers are no whole rejected messages: see `token-engine messages`.", err=True)
             return False
@@ -93,16 +90,30 @@ def _source(file: str) -> str:
     return Path(file).name.encode("utf-8", "replace").decode() if file != "-" else "stdin"
 
 
-def deliveries_of(file: str) -> list[Delivery] | None:
+async def take_in(database: Database, files: Sequence[str], as_json: bool = False, *, quiet: bool = False) -> bool:
+    """Record files one after the other, showing the receipt of each message, or only of those that are rejected;
+    whether all could be read and none was.
+    """
+    fine = True
+    for number, file in enumerate(files, 1):
+        title = f"{_source(file)} ({number} of {len(files)})" if len(files) > 1 else _source(file)
+        found = _deliveries_of(file, title)
+        fine &= found is not None and await record(database, found, title, as_json, quiet=quiet)
+    return fine
+
+
+def _deliveries_of(file: str, title: str) -> list[Delivery] | None:
     """What a file holds; one too large to hold is a statement that is read as it lies there, or is not taken."""
     try:
         if file == "-":
             raw = sys.stdin.buffer.read(LARGEST_FILE + 1)
-        elif (large := large_statement(Path(file), Door.CLI, now())) is not None:
-            return [large]
         else:
-            with open(file, "rb") as stream:
-                raw = stream.read(LARGEST_FILE + 1)
+            with progress_of(title) as say:
+                say("looking what it is", 0, 0)
+                if (large := large_statement(Path(file), Door.CLI, now())) is not None:
+                    return [large]
+                with open(file, "rb") as stream:
+                    raw = stream.read(LARGEST_FILE + 1)
     except OSError as error:
         typer.echo(f"{file}: {error.strerror}", err=True)
         return None
@@ -112,8 +123,12 @@ def deliveries_of(file: str) -> list[Delivery] | None:
     return deliveries(raw, Door.CLI, _source(file), now())
 
 
-async def record(database: Database, found: Sequence[Delivery], as_json: bool = False, *, quiet: bool = False) -> bool:
-    """Record deliveries, showing the receipt of each, or only of those that are rejected; whether none was."""
+async def record(
+    database: Database, found: Sequence[Delivery], title: str, as_json: bool = False, *, quiet: bool = False
+) -> bool:
+    """Record deliveries, showing the receipt of each, or only of those that are rejected; whether none was. `title`
+    says on a terminal what is under way.
+    """
     fine = True
     notified = [d for d in found if not is_statement(d)]
     connection = await database.connect_for_the_road()
@@ -125,8 +140,10 @@ async def record(database: Database, found: Sequence[Delivery], as_json: bool = 
     finally:
         await connection.close()
     for batch in _batches([d for d in found if is_statement(d)]):
-        async with database.transaction() as tx:
-            receipts = await end_of_day.record(tx, batch, now())
+        with progress_of(title) as say:
+            async with database.transaction() as tx:
+                receipts = await end_of_day.record(tx, batch, now(), say)
+                say("committing", 0, 0)
         fine &= _shown(batch, receipts, as_json, quiet)
     return fine
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,11 +12,12 @@ import typer
 
 from token_engine.cli.once import fail
 from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl, database_of
+from token_engine.cli.progress import progress_of
 from token_engine.cli.session import now, show, with_database
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.storage.database import Database, Transaction
-from token_engine.tiers import releases, statement_story
-from token_engine.tiers.releases import RELEASING, ReleaseAct
+from token_engine.tiers import released_day, releases, statement_story
+from token_engine.tiers.releases import ReleaseAct
 
 app = typer.Typer(help="List, show and release statements.", no_args_is_help=True)
 _COLUMNS: Final = {
@@ -85,7 +87,12 @@ def approve(
 ) -> None:  # fmt: skip
     """Take it in as the second person."""
     said = ReleaseAct(actor=actor, reason=reason)
-    _print(database_url, data, as_json, lambda tx: releases.approve(tx, statement, said, now(), RELEASING))
+
+    async def ask(tx: Transaction) -> _Found:
+        with progress_of(f"statement {statement}") as say:
+            return await releases.approve(tx, statement, said, now(), partial(released_day.release, say=say))
+
+    _print(database_url, data, as_json, ask)
 
 
 def _print(

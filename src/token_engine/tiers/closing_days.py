@@ -37,6 +37,7 @@ from token_engine.tiers.announced import announce_meeting
 from token_engine.tiers.changes import Changes
 from token_engine.tiers.day import Day
 from token_engine.tiers.findings import Finding, Source
+from token_engine.tiers.progress import Progress, unheard
 
 SOURCE = "CAMT_053"
 _EASTERNMOST = timedelta(hours=14)
@@ -47,12 +48,14 @@ _KEYS = 5000
 _encode = msgspec.json.Encoder().encode
 
 
-async def close_days(tx: Transaction, days: Sequence[Day], changes: Changes, now: datetime) -> None:
+async def close_days(
+    tx: Transaction, days: Sequence[Day], changes: Changes, now: datetime, say: Progress = unheard
+) -> None:
     """Close these days, whose lines are staged and whose accounts are locked, in order of account and date."""
     for nth, of_accounts in enumerate(_rounds(days)):
         if nth:  # what the days before raised is open to those after them
             await changes.write_discrepancies(tx)
-        await _close(tx, of_accounts, changes, now)
+        await _close(tx, of_accounts, changes, now, say)
 
 
 def _rounds(days: Sequence[Day]) -> Iterator[list[Day]]:
@@ -63,7 +66,8 @@ def _rounds(days: Sequence[Day]) -> Iterator[list[Day]]:
         yield [day for day in nth if day is not None]
 
 
-async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: datetime) -> None:
+async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: datetime, say: Progress) -> None:
+    say("checking", 0, 0)
     for day in days:
         await _check(tx, day, now)
         if day.state is StatementState.RELEASED:
@@ -82,10 +86,12 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
             await _quarantine(tx, day, changes, now)
     if taken:
         await staging.take(tx, [_closing(day) for day in taken])
+        say("pairing with what is known", 0, 0)
         await _pair(tx)
         await staging.learn_pairs(tx)
         moved = await staging.moved(tx)
         met = await _meet(tx, taken, moved, changes, now)
+        say("recording", 0, 0)
         await staging.record(tx, [entry_id for entry_id, _, _ in met])
         if taken[0].state is StatementState.RELEASED:
             await staging.release_lines(tx)
@@ -96,9 +102,11 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
         grown = lines >= _LARGE and await staging.have_grown(tx, lines)
         if grown:
             await staging.learn_sizes(tx)
+        say("matching", 0, 0)
         counts = await matching.match(tx, [day.number for day in taken], now)
         if grown:
             await staging.learn_matches(tx)
+        say("judging", 0, 0)
         for day in taken:
             await _judge(tx, day, moved[day.stated.number], counts[day.number], changes, now)
 

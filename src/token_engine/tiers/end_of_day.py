@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -37,6 +38,7 @@ from token_engine.tiers.closing_days import close_days
 from token_engine.tiers.day import Day
 from token_engine.tiers.delivery import Delivery
 from token_engine.tiers.paging import name_of
+from token_engine.tiers.progress import Progress, unheard
 from token_engine.tiers.recognising import Found, Locked, Recogniser
 from token_engine.tiers.settled import rejected, settled
 from token_engine.tiers.stating import Stated, stage
@@ -83,29 +85,38 @@ class _Message:
         return tuple({id(each): each for each in self.found if isinstance(each, WaitingPages)}.values())
 
 
-async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime) -> list[Receipt]:
+async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime, say: Progress = unheard) -> list[Receipt]:
     """Take in a batch; the receipt of each delivery is at its place. `now` has a time zone.
 
     Nothing is visible, and no receipt true, before the caller commits. Expected outcomes are receipts; an exception
     means that the whole batch was lost and may be tried again.
     """
     fresh = {d.digest: d for d in batch}
-    taking = _Taking(tx, now)
+    taking = _Taking(tx, now, say)
     await staging.create(tx)
+    say("asking whether it is known", 0, 0)
     book = await statements.kept(tx, fresh)
+    done, of = 0, sum(delivery.size for delivery in fresh.values())
     for digest, delivery in fresh.items():
-        await taking.read(delivery, book.kept.get(digest))
+        come = partial(_come, say, done, of)
+        await taking.read(delivery, book.kept.get(digest), come)
+        done += delivery.size
     await staging.analyze(tx)
     await taking.close()
     return [taking.receipts[d.digest] for d in batch]
 
 
+def _come(say: Progress, before: int, of: int, done: int) -> None:
+    say("reading", before + done, of)
+
+
 class _Taking:
     """A batch while it is taken in."""
 
-    def __init__(self, tx: Transaction, now: datetime) -> None:
+    def __init__(self, tx: Transaction, now: datetime, say: Progress) -> None:
         self._tx = tx
         self._now = now
+        self._say = say
         self._numbers = count(1)
         self._changes = Changes(now)
         self._settled: list[Settled] = []
@@ -114,7 +125,7 @@ class _Taking:
         """Messages that are kept in parts, by the number that they are kept as."""
         self.receipts: dict[bytes, Receipt] = {}
 
-    async def read(self, delivery: Delivery, known: KnownMessage | None) -> None:
+    async def read(self, delivery: Delivery, known: KnownMessage | None, come: Callable[[int], None]) -> None:
         """Read one message and stage its lines; one that was recorded before is only answered again."""
         if known is not None and known.answer is not None:
             self.receipts[delivery.digest] = await again(self._tx, known)
@@ -123,13 +134,14 @@ class _Taking:
             self._messages.append(_Message(delivery, [], delivery.refused))
             return
         with _opened(delivery) as source:
-            reading = await stage(self._tx, source, self._numbers)
+            reading = await stage(self._tx, source, self._numbers, come)
         if reading.refusal is None and not reading.statements:
             reading.refusal = Refusal("no_statement", "the message holds no statement")
         self._messages.append(_Message(delivery, reading.statements, reading.refusal))
 
     async def close(self) -> None:
         """Close the days of all that was read, and write what came of it."""
+        self._say("waiting for its account", 0, 0)
         names = {s.heading.account_number for m in self._messages if m.refusal is None for s in m.statements}
         digests = [m.delivery.digest for m in self._messages]
         await self._tx.turn.come(names)
@@ -160,7 +172,7 @@ class _Taking:
         # Each once: two messages may bring the same statement.
         days = list({id(day): day for message in messages for day in message.days}.values())
         async with self._squeezed() as keep_large:  # compressed beside the database's work, which is on another core
-            await close_days(self._tx, days, self._changes, self._now)
+            await close_days(self._tx, days, self._changes, self._now, self._say)
             for day in days:
                 if day.brought:
                     await statements.join_pages(self._tx, day.brought, day.account.id, day.pages_of, day.number)
@@ -169,6 +181,7 @@ class _Taking:
                 self.receipts[message.delivery.digest] = kind(
                     message.kept_as, message.message_id, (), message.closed(), message.waiting()
                 )
+            self._say("keeping the message", 0, 0)
             await self._changes.write(self._tx, self._settled)
             await keep_large()
 

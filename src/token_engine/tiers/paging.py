@@ -18,6 +18,7 @@ from token_engine.domain.statement import Statement, identity
 from token_engine.domain.statement_balances import closing_of
 from token_engine.storage import parts, staging, statements
 from token_engine.storage.database import Transaction
+from token_engine.tiers.progress import Progress, unheard
 from token_engine.tiers.stating import Reading, Stated, stage
 
 
@@ -85,16 +86,25 @@ async def waiting(tx: Transaction, account: Account, name: str, numbers: Iterato
     return await staged(tx, await statements.waiting_pages(tx, account.id, name), numbers)
 
 
-async def staged(tx: Transaction, where: Sequence[tuple[int, int]], numbers: Iterator[int]) -> list[Page]:
+async def staged(
+    tx: Transaction, where: Sequence[tuple[int, int]], numbers: Iterator[int], say: Progress = unheard
+) -> list[Page]:
     """The statements at these places of messages that are kept, staged from those messages as they came."""
     pages = []
     for kept_as, place in where:
         with tempfile.TemporaryFile() as file:
+            say("fetching what was kept", 0, 0)
             raw = await statements.raw_of(tx, kept_as)
             if raw is None:
                 await parts.read(tx, kept_as, file)
-                file.seek(0)
-            reading: Reading = await stage(tx, BytesIO(raw) if raw is not None else file, numbers)
+            size = file.tell() if raw is None else len(raw)
+            file.seek(0)
+            source = BytesIO(raw) if raw is not None else file
+
+            def come(done: int, of: int = size) -> None:
+                say("reading", done, of)
+
+            reading: Reading = await stage(tx, source, numbers, come)
         page = reading.statements[place]
         await staging.void(tx, [s.number for s in reading.statements if s is not page])
         pages.append(Page(kept_as, place, page))

@@ -18,11 +18,14 @@ from token_engine.tiers.closing_days import close_days
 from token_engine.tiers.day import day_of
 from token_engine.tiers.end_of_day import lock
 from token_engine.tiers.paging import Joined, arranged, staged
+from token_engine.tiers.progress import Progress, unheard
 
 _decode_checks = msgspec.json.Decoder(tuple[Check, ...]).decode
 
 
-async def release(tx: Transaction, number: int, reason: str, actors: tuple[str, str], now: datetime) -> None:
+async def release(
+    tx: Transaction, number: int, reason: str, actors: tuple[str, str], now: datetime, say: Progress = unheard
+) -> None:
     """Close the day of quarantined statement `number` as if its checks had passed: from its messages as they came,
     which are read again. Its snapshot stays, and a revision names both `actors`, first who asked.
 
@@ -32,7 +35,7 @@ async def release(tx: Transaction, number: int, reason: str, actors: tuple[str, 
     if kept is None:
         raise RefusedError("not_quarantined", f"statement {number} is not quarantined", "statement_id")
     await staging.create(tx)
-    pages = await staged(tx, kept.where, count(1))
+    pages = await staged(tx, kept.where, count(1), say)
     locked = await lock(tx, [kept.account_number])
     account = locked.directory.find(pages[0].stated.heading, pages[0].stated.currencies)
     arrangement = arranged(account, [page.stated for page in pages])
@@ -47,5 +50,5 @@ async def release(tx: Transaction, number: int, reason: str, actors: tuple[str, 
     day.number, day.checks, day.state = number, _decode_checks(kept.checks), StatementState.RELEASED
     day.actor, day.reason = actors[1], f"released, asked for by {actors[0]}: {reason}"[:500]
     changes = Changes(now)
-    await close_days(tx, [day], changes, now)
+    await close_days(tx, [day], changes, now, say)
     await changes.write(tx)

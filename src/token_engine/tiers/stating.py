@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import date
@@ -145,15 +145,19 @@ class Reading:
         self.statements.append(Stated(next(self._numbers), heading))
 
 
-async def stage(tx: Transaction, source: BinaryIO, numbers: Iterator[int]) -> Reading:
-    """Read a message's statements and stage their lines; what they are, or why they are none."""
+async def stage(
+    tx: Transaction, source: BinaryIO, numbers: Iterator[int], come: Callable[[int], None] = lambda _: None
+) -> Reading:
+    """Read a message's statements and stage their lines; what they are, or why they are none. `come` is called with how
+    many bytes of the source are read, once in a while.
+    """
     reading = Reading(source, numbers)
-    async with aclosing(_chunks(reading)) as chunks:
+    async with aclosing(_chunks(reading, source, come)) as chunks:
         await staging.stage(tx, chunks)
     return reading
 
 
-async def _chunks(reading: Reading) -> AsyncGenerator[bytes, None]:
+async def _chunks(reading: Reading, source: BinaryIO, come: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
     """Read beside the event loop, so that other doors are answered meanwhile; in one thread from beginning to end,
     because what the XML parser makes lies in memory of its thread: fed from another, it frees what is not its own.
     """
@@ -161,6 +165,7 @@ async def _chunks(reading: Reading) -> AsyncGenerator[bytes, None]:
     with ThreadPoolExecutor(1, "reading") as thread:
         try:
             while chunk := await loop.run_in_executor(thread, reading.chunk):
+                come(source.tell())
                 yield chunk
         finally:
             await loop.run_in_executor(thread, reading.close)
