@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 
-from engine import CAMT054, V1, Engine
+from engine import CAMT054, V1, Engine, wait_for
+from road.statement_writer import line, message, statement
 
 EOD = f"{V1}/reconciliation/eod"
 
@@ -86,6 +89,67 @@ def test_a_bad_entry_is_named(engine: Engine, account: Callable[..., str]) -> No
     too_fine = stated(number, entries=[{"credit_debit_indicator": "CRDT", "amount": "1.001"}])
     del too_fine["currency"]
     assert post(engine, too_fine).json()["error"]["field"] == "entries"
+
+
+def test_what_becomes_of_a_statement_is_said_plainly(
+    engine: Engine, account: Callable[..., str], tmp_path: Path
+) -> None:
+    """As a table, to whoever takes in a file; and the exit code with it."""
+    number = account(bank_balance="5000000", ledger_balance="5000000")
+    file = tmp_path / "day.json"
+
+    def taken(**changes: Any) -> tuple[int, str]:
+        file.write_text(json.dumps(stated(number, **{"closing_balance": "5100000.00"} | changes)))
+        done = engine.cli("ingest", file)
+        assert done.stderr == b""
+        [row] = [line for line in done.stdout.decode().splitlines() if "day.json" in line]
+        _, _, *rest = row.split()
+        return done.returncode, " ".join(rest)
+
+    name = f"STMT-2025-11-18-{number}"
+    accepted = f"{number} 2025-11-18 0 of 1 matched, Critical"
+    assert taken() == (0, f"Recorded {name} 1 {accepted}")
+    assert taken() == (0, f"AlreadyRecorded {name} 0 {accepted}")
+    code, said = taken(closing_balance="5100001.00")
+    assert (code, said.startswith(f"Rejected {name} statement_differs: ")) == (1, True)
+    code, said = taken(message_id="HELD", statement_date="2025-11-19", opening_balance="1.00")
+    assert code == 0
+    assert "QUARANTINED as statement" in said
+    assert "entries_sum: opening balance and booked entries are 100001.00, the closing balance says 5100000.00" in said
+    head = "<StmtPgntn><PgNb>1</PgNb><LastPgInd>false</LastPgInd></StmtPgntn>"
+    page = message(statement(line("1"), opening="1", closing="3", account=number, head=head, name="P"), name="M-P")
+    file.write_bytes(page.replace(b"<IBAN>", b"<Othr><Id>").replace(b"</IBAN>", b"</Id></Othr>"))
+    done = engine.cli("ingest", file)
+    assert (done.returncode, f"{number} P waits for page 2" in done.stdout.decode()) == (0, True)
+    told = json.loads(engine.cli("ingest", file, "--json").stdout)
+    assert (told["receipt"], told["waiting"][0]["missing_pages"]) == ("AlreadyRecorded", [2])
+
+
+def test_a_file_that_somebody_writes_to_is_not_taken_in(
+    engine: Engine, account: Callable[..., str], tmp_path: Path
+) -> None:
+    """One too large to hold is read as it lies there: what was digested, read and kept must be the same."""
+    number = account()
+    lines = [line("1", reference=f"G{n}") + "\n" * 7_000_000 for n in range(5)]
+    stated = statement(*lines, opening="1000000", closing="1000005", account=number, name="GROWS")
+    raw = message(stated.replace("<IBAN>", "<Othr><Id>").replace("</IBAN>", "</Id></Othr>"), name="M-GROWS")
+    file = tmp_path / "grows.xml"
+    file.write_bytes(raw)
+    with psycopg.connect(engine.database_url) as connection, ThreadPoolExecutor(1) as thread:
+        connection.execute("SELECT 1 FROM emi_accounts WHERE account_number = %s FOR NO KEY UPDATE", [number])
+        taking = thread.submit(engine.cli, "ingest", file)
+        with psycopg.connect(engine.database_url, autocommit=True) as watch:
+            query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            wait_for(lambda: taking.done() or watch.execute(query).fetchone() != (0,), seconds=30)
+        assert not taking.done(), taking.result()
+        with file.open("ab") as more:
+            more.write(b"\n")
+        connection.rollback()
+        done = taking.result()
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == f"{file}: grows.xml changed while it was read\n"
+    assert engine.get(f"{V1}/statements?account_id={number}")["statements"] == []
+    assert engine.cli("ingest", file).returncode == 0
 
 
 def test_closing_a_day_from_the_command_line(engine: Engine, account: Callable[..., str], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 from token_engine.cli.options import DATA, AsJson, Data, DatabaseUrl, database_of
 from token_engine.cli.progress import progress_of
 from token_engine.cli.session import now, show, with_database
-from token_engine.domain.closed_day import ClosedDay
+from token_engine.domain.closed_day import ClosedDay, WaitingPages
 from token_engine.domain.receipt import AlreadyRecorded, Judgement, Receipt, Recorded, Rejected
 from token_engine.domain.statement import Outcome
 from token_engine.entrypoints.road import is_statement
@@ -36,7 +36,9 @@ def ingest(
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record bank files. Exits 0 when all are recorded (now or before), 1 if any is rejected."""
+    """Record bank files. Exits 0 when all are recorded (now or before), also a statement that is quarantined, and 1 if
+    any is rejected or cannot be read.
+    """
     url = database_of(database_url, data)
 
     async def work(database: Database) -> bool:
@@ -97,26 +99,28 @@ async def take_in(database: Database, files: Sequence[str], as_json: bool = Fals
     fine = True
     for number, file in enumerate(files, 1):
         title = f"{_source(file)} ({number} of {len(files)})" if len(files) > 1 else _source(file)
-        found = _deliveries_of(file, title)
-        fine &= found is not None and await record(database, found, title, as_json, quiet=quiet)
+        try:
+            found = _deliveries_of(file, title)
+            fine &= found is not None and await record(database, found, title, as_json, quiet=quiet)
+        except OSError as error:  # also of one that somebody writes to while it is read
+            typer.echo(f"{file}: {error.strerror or error}", err=True)
+            fine = False
     return fine
 
 
 def _deliveries_of(file: str, title: str) -> list[Delivery] | None:
-    """What a file holds; one too large to hold is a statement that is read as it lies there, or is not taken."""
-    try:
-        if file == "-":
-            raw = sys.stdin.buffer.read(LARGEST_FILE + 1)
-        else:
-            with progress_of(title) as say:
-                say("looking what it is", 0, 0)
-                if (large := large_statement(Path(file), Door.CLI, now())) is not None:
-                    return [large]
-                with open(file, "rb") as stream:
-                    raw = stream.read(LARGEST_FILE + 1)
-    except OSError as error:
-        typer.echo(f"{file}: {error.strerror}", err=True)
-        return None
+    """What a file holds; one too large to hold is a statement that is read as it lies there, or is not taken. Raises
+    OSError where it cannot be read.
+    """
+    if file == "-":
+        raw = sys.stdin.buffer.read(LARGEST_FILE + 1)
+    else:
+        with progress_of(title) as say:
+            say("looking what it is", 0, 0)
+            if (large := large_statement(Path(file), Door.CLI, now())) is not None:
+                return [large]
+            with open(file, "rb") as stream:
+                raw = stream.read(LARGEST_FILE + 1)
     if len(raw) > LARGEST_FILE:
         typer.echo(f"{file}: larger than {LARGEST_FILE} bytes", err=True)
         return None
@@ -168,9 +172,12 @@ def _row(delivery: Delivery, receipt: Receipt) -> dict[str, Any]:
     match receipt:
         case Recorded() | AlreadyRecorded():
             told = receipt.days or receipt.judgements
-            row["entries_recorded"] = sum(each.entries_recorded for each in told)
-            row["standing"] = "; ".join(_standing(each) for each in told)
+            # What was new when it was recorded is told again in the days and judgements; now nothing is.
+            row["entries_recorded"] = sum(e.entries_recorded for e in told) if isinstance(receipt, Recorded) else 0
+            row["standing"] = "; ".join(_standing(each) for each in (*told, *receipt.waiting))
             row["days" if receipt.days else "judgements"] = told
+            if receipt.waiting:
+                row["waiting"] = receipt.waiting
         case Rejected():
             row["standing"] = f"{receipt.refusal.code}: {receipt.refusal.message}"
             row["error"] = receipt.refusal
@@ -179,10 +186,13 @@ def _row(delivery: Delivery, receipt: Receipt) -> dict[str, Any]:
     return row
 
 
-def _standing(told: Judgement | ClosedDay) -> str:
+def _standing(told: Judgement | ClosedDay | WaitingPages) -> str:
     if isinstance(told, Judgement):
         return f"{told.account_number} {told.threshold_level}"
-    failed = ", ".join(found.name for found in told.checks if found.outcome is Outcome.FAILED)
+    if isinstance(told, WaitingPages):
+        missing = ", ".join(map(str, told.missing_pages))
+        return f"{told.account_number} {told.statement_name or ''} waits for page {missing}"
+    failed = "; ".join(f"{found.name}: {found.text}" for found in told.checks if found.outcome is Outcome.FAILED)
     matched = f"{told.entries_matched} of {told.entries_matched + told.entries_unmatched} matched"
-    state = f"{told.state}: {failed}" if failed else f"{matched}, {told.threshold_level}"
+    state = f"{told.state} as statement {told.statement}: {failed}" if failed else f"{matched}, {told.threshold_level}"
     return f"{told.account_number} {told.statement_date} {state}"

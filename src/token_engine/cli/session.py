@@ -56,6 +56,8 @@ def unreachable_is_exit_2() -> Iterator[None]:
         _fail("The database has no schema yet: run `token-engine migrate`.", None)
     except psycopg.ProgrammingError as error:
         _fail("The database cannot be used.", error)
+    except psycopg.Error as error:
+        _fail("The database refused what the engine asked, and took back what belongs to it.", error)
     except MigrationError as error:
         _fail(str(error), None)
 

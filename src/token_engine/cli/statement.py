@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
+from msgspec import structs
 
 from token_engine.cli.once import fail
 from token_engine.cli.options import DATA, Actor, AsJson, Data, DatabaseUrl, database_of
@@ -112,7 +112,7 @@ def _print(
     if not as_json:
         show(found["checks"], _CHECKS, as_json=False)
         if found["release"]["story"]:
-            show(msgspec.to_builtins(found["release"]["story"]), _STORY, as_json=False)
+            show([structs.asdict(told) for told in found["release"]["story"]], _STORY, as_json=False)
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
