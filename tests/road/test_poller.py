@@ -75,9 +75,11 @@ class Engine:
 
 
 @asynccontextmanager
-async def engine(url: str, bank: Bank, name: str = "one") -> AsyncIterator[Engine]:
+async def engine(
+    url: str, bank: Bank, name: str = "one", ahead: timedelta = timedelta()
+) -> AsyncIterator[Engine]:  # fmt: skip
     def now() -> datetime:
-        return datetime.now(UTC)
+        return datetime.now(UTC) + ahead
 
     def connect(row: ConnectionRow) -> Guarded:
         return Guarded(bank, row.name, POLICY, now, Random(1))

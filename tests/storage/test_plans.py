@@ -41,7 +41,7 @@ BIG = {
     "emi_accounts", "bank_entries", "bank_entry_sightings", "bank_messages", "reconciliation_discrepancies",
     "discrepancy_events", "circuit_breaker_steps", "audit_log", "outbox", "ledger_movements", "ledger_holders",
     "idempotency_keys", "fundings", "payouts", "entry_meetings", "breaker_overrides",
-    "trend_days", "account_trends",
+    "trend_days", "account_trends", "account_polling", "balance_polls",
 }  # fmt: skip
 BASE_CASES = ["empty", "full", "full and analysed"]
 
@@ -95,6 +95,15 @@ INSERT INTO payouts (id, account_id, end_to_end_id, amount, holder, state, reque
     settled_by, settled_at, settled_reason)
 SELECT md5('payout ' || n)::uuid, CASE WHEN n % 2 = 0 THEN md5('1')::uuid ELSE md5((1 + n % 2000)::text)::uuid END,
     'E' || n, 1, 'H1', 'CANCELLED', 'ann', now(), now(), 'bob', now(), 'r' FROM generate_series(1, 50000) n;
+INSERT INTO bank_connections (name, kind, settings, set_by, set_at)
+SELECT 'bank' || n, 'json', '{}', 'a', now() FROM generate_series(0, 3) n;
+INSERT INTO account_polling (account_id, connection, every_minutes, offset_seconds, business_days_only, next_slot_at,
+    set_by, set_at)
+SELECT md5(n::text)::uuid, 'bank' || n % 4, 60, 0, n % 3 = 0, now() + n * interval '2 seconds', 'a', now()
+FROM generate_series(1, 2000) n;
+INSERT INTO balance_polls (account_id, slot_at, claimed_at, claimed_by)
+SELECT md5((1 + n % 2000)::text)::uuid, now() - n * interval '1 second', now() - n * interval '1 second', 'engine'
+FROM generate_series(1, 60000) n;
 INSERT INTO trend_days SELECT md5(n::text)::uuid, '2026-01-01'::date + d, 0, 1
 FROM generate_series(1, 2000) n, generate_series(0, 59) d;
 INSERT INTO account_trends SELECT md5(n::text)::uuid, '2026-03-01', now(), 'steady', 0
@@ -165,6 +174,15 @@ def test_a_statement_of_the_road_looks_its_rows_up_by_index(planner: Planner, mo
         if node.get("Relation Name") in BIG and kind != "ModifyTable":
             assert kind in ("Index Scan", "Index Only Scan"), node
             assert "Index Cond" in node, f"a whole index read is a scan by another name: {node}"
+
+
+def test_slots_that_lie_ahead_are_found_by_index(planner: Planner) -> None:
+    """The whole database is looked at every minute: those that are there only, and of each its last poll."""
+    found = {n["Relation Name"]: n for n in nodes(planner.plan(load("polling").far_ahead)) if "Relation Name" in n}
+    assert {node["Node Type"] for node in found.values()} <= {"Index Scan", "Index Only Scan"}
+    assert "next_slot_at" in found["account_polling"]["Index Cond"]
+    assert "connection" in found["account_polling"]["Index Cond"]
+    assert found["balance_polls"]["Index Name"] == "balance_polls_of_account"
 
 
 @pytest.mark.parametrize("relation", ["reconciliation_discrepancies", "fundings", "payouts"])

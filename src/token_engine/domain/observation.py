@@ -57,6 +57,7 @@ class Why(StrEnum):
     CONTRADICTORY = "contradictory"
     # It was not asked.
     GUARD_OPEN = "guard_open"
+    CLOCKS_APART = "clocks_apart"
     BUDGET_SPENT = "budget_spent"
 
 

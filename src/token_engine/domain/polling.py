@@ -19,6 +19,10 @@ from token_engine.domain.calendar import StatementCalendar
 INTERVALS: Final = (15, 30, 60)
 """Minutes between slots (specification, "Tier 2")."""
 DAY: Final = timedelta(hours=24)
+LONGEST_WAIT: Final = DAY + timedelta(minutes=max(INTERVALS))
+"""How far ahead the budget of a day, which waits for a slot then, may put the next question to a bank."""
+CLOCKS_APART: Final = timedelta(minutes=5)
+"""By how much the clock of an engine that asks banks may differ from the database's, which all engines share."""
 _MIDNIGHT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 

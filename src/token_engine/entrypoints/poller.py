@@ -18,21 +18,25 @@ import psycopg_pool
 
 from token_engine.banks.guarded import Guarded
 from token_engine.domain.connector_guard import GuardState
-from token_engine.domain.observation import NoObservation
+from token_engine.domain.observation import NoObservation, Why
+from token_engine.domain.polling import CLOCKS_APART
 from token_engine.entrypoints.batcher import Batcher
 from token_engine.storage import polling as stored
-from token_engine.storage.database import Database
+from token_engine.storage.database import Database, Transaction
 from token_engine.storage.polling import ConnectionRow
 from token_engine.telemetry import metrics
 from token_engine.telemetry.logs import logger
-from token_engine.tiers import polling, runs
+from token_engine.tiers import polling, runs, slots_ahead
 from token_engine.tiers.observing import Answered, Observed
 from token_engine.tiers.polling import Claim, Spent
 
 _LOOK_SECONDS: Final = 1.0
 """How late a slot may be noticed."""
+_MINUTE: Final = 60.0
+"""How often, in seconds, what a wrong clock left behind is looked for."""
 _GRACE_SECONDS: Final = 3.0
 """How long banks that are being asked are waited for when the engine stops."""
+_APART: Final = f"the engine's clock is more than {CLOCKS_APART.seconds // 60} minutes from the database's"
 _log = logger()
 
 
@@ -60,6 +64,8 @@ class Poller:
         self._leaving: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._rounds_at = 0.0
+        self._minute_ends_at = 0.0
+        self._clocks_agree = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
@@ -94,6 +100,8 @@ class Poller:
         """Ask the banks of these accounts at once, whatever their slots; what came of each of which a bank is asked."""
         now = self._clock()
         async with self._database.transaction() as tx:
+            if not await self._agrees(tx):
+                return {key: NoObservation(why=Why.CLOCKS_APART, text=_APART) for key in ids}
             claims, spent = await polling.claim_named(tx, ids, self._name, now)
             rows = {row.name: row for row in await stored.connections(tx)}
         for row in rows.values():
@@ -131,6 +139,8 @@ class Poller:
         if now >= self._rounds_at:
             more = await self._make_rounds()
             self._rounds_at = now if more else now + _LOOK_SECONDS
+        if not self._clocks_agree:
+            return more
         for name, bank in list(self._banks.items()):  # a person's question may open another meanwhile
             if room := bank.room:
                 async with self._database.transaction() as tx:
@@ -146,9 +156,11 @@ class Poller:
     async def _make_rounds(self) -> bool:
         """See to connections that are new or changed, and judge a page of a run; whether there may be another."""
         async with self._database.transaction() as tx:
+            self._clocks_agree = await self._agrees(tx)
             rows = await stored.connections(tx)
         for row in rows:
             self._open(row)
+        await self._look_at_clocks()
         for door in self._banks.values():
             standing = door.open.standing()
             metrics.GUARD_OPEN.labels(standing.name).set(standing.guard is not GuardState.CLOSED)
@@ -157,6 +169,25 @@ class Poller:
         if page:
             self._reviewed(page)
         return page is not None
+
+    async def _agrees(self, tx: Transaction) -> bool:
+        """Whether this engine's clock is the database's. Two engines whose clocks are days apart would each ask in
+        slots of their own, and neither would see what of a bank's budget the other has spent.
+        """
+        return abs(self._clock() - await stored.clock(tx)) <= CLOCKS_APART
+
+    async def _look_at_clocks(self) -> None:
+        """Once a minute: say that ours is wrong, or put right what another's, or ours until now, left behind."""
+        if (now := asyncio.get_running_loop().time()) < self._minute_ends_at:
+            return
+        self._minute_ends_at = now + _MINUTE
+        if not self._clocks_agree:
+            _log.error("No bank is asked", reason=_APART, clock=self._clock().isoformat())
+            return
+        async with self._database.transaction() as tx:
+            accounts = await slots_ahead.compute_anew(tx, list(self._banks), self._clock())
+        if accounts:
+            _log.warning("A clock ran ahead; when banks are asked next was computed anew", accounts=accounts)
 
     def _open(self, row: ConnectionRow) -> None:
         """Open a connection, or anew after its settings changed; what is asked over the old one is still answered."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from psycopg.rows import class_row, dict_row
@@ -122,6 +122,41 @@ async def _due_rows(tx: Transaction, statement: bytes, parameters: dict[str, Any
     cursor = tx.connection.cursor(row_factory=class_row(DueRow))
     await cursor.execute(statement, parameters)
     return await cursor.fetchall()
+
+
+async def clock(tx: Transaction) -> datetime:
+    """The time by the database's clock, now and not when the transaction began."""
+    [(now,)] = await (await tx.execute(_sql.clock)).fetchall()
+    return cast(datetime, now)
+
+
+async def far_ahead(
+    tx: Transaction, connections: Sequence[str], beyond: datetime, told_ahead: datetime
+) -> list[UUID]:  # fmt: skip
+    """Open accounts of these connections whose next slot lies `beyond` any rhythm; of those that are asked on business
+    days such only as have a poll later than `told_ahead`.
+    """
+    cursor = await tx.execute(_sql.far_ahead, [Column(connections), beyond, told_ahead])
+    return [key for (key,) in await cursor.fetchall()]
+
+
+async def count_as_now(
+    tx: Transaction, ids: Sequence[UUID], now: datetime, told_ahead: datetime
+) -> tuple[int, datetime | None]:  # fmt: skip
+    """Let polls of these accounts that lie ahead count as of `now`, and give back their slots later than `told_ahead`;
+    how many they were, and how late the latest said it was.
+    """
+    parameters = {"ids": Column(ids), "now": now, "told_ahead": told_ahead}
+    [(number, latest)] = await (await tx.execute(_sql.count_as_now, parameters)).fetchall()
+    return number, latest
+
+
+async def bring_forward(tx: Transaction, next_slots: Sequence[tuple[UUID, datetime]], beyond: datetime) -> int:
+    """Say when those of these accounts are due next whose slot still lies `beyond`; how many."""
+    if not next_slots:
+        return 0
+    columns = [Column(c) for c in zip(*next_slots, strict=True)]
+    return len(await (await tx.execute(_sql.bring_forward, [*columns, beyond])).fetchall())
 
 
 async def move_on(tx: Transaction, next_slots: Sequence[tuple[UUID, datetime]]) -> None:

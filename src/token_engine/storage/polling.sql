@@ -64,6 +64,36 @@ WHERE p.account_id = ANY (%(ids)s::uuid[]) AND a.closed_at IS NULL
 ORDER BY p.account_id
 FOR NO KEY UPDATE OF p
 
+-- name: far_ahead
+-- Accounts whose next slot lies further ahead than a budget puts it. Of one that is asked on business days it may lie
+-- there, unless a poll that lies ahead shows by what clock it was computed.
+SELECT p.account_id FROM account_polling p JOIN emi_accounts a ON a.id = p.account_id
+WHERE p.connection = ANY (%s::varchar[]) AND p.next_slot_at > %s::timestamptz AND a.closed_at IS NULL
+    AND (NOT p.business_days_only
+        OR (SELECT max(q.claimed_at) FROM balance_polls q WHERE q.account_id = p.account_id) > %s::timestamptz)
+
+-- name: count_as_now
+WITH ahead AS (
+    SELECT q.id, q.claimed_at FROM balance_polls q
+    WHERE q.account_id = ANY (%(ids)s::uuid[]) AND q.claimed_at > %(now)s::timestamptz
+    ORDER BY q.id FOR UPDATE
+), counted AS (
+    UPDATE balance_polls q SET claimed_at = %(now)s::timestamptz,
+        slot_at = CASE WHEN q.slot_at <= %(told_ahead)s::timestamptz THEN q.slot_at END
+    FROM ahead h WHERE q.id = h.id
+)
+SELECT count(*), max(claimed_at) FROM ahead
+
+-- name: bring_forward
+-- Unless somebody else has meanwhile; the run that waits for an account goes on to wait for it.
+UPDATE account_polling p SET next_slot_at = k.next_slot_at
+FROM unnest(%s::uuid[], %s::timestamptz[]) AS k (account_id, next_slot_at)
+WHERE p.account_id = k.account_id AND p.next_slot_at > %s::timestamptz
+RETURNING 1
+
+-- name: clock
+SELECT clock_timestamp()
+
 -- name: move_on
 UPDATE account_polling p SET next_slot_at = k.next_slot_at, run_id = NULL
 FROM unnest(%s::uuid[], %s::timestamptz[]) AS k (account_id, next_slot_at)

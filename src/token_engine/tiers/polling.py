@@ -194,13 +194,12 @@ async def claim_named(
 async def _claim(
     tx: Transaction, rows: Sequence[DueRow], engine: str, now: datetime, *, by_person: bool
 ) -> tuple[list[Claim], list[Spent]]:
-    days = await calendars.of_accounts(tx, [row.account_id for row in rows if row.business_days_only])
+    schedules = await schedules_of(tx, rows)
     claims: list[ClaimRow] = []
     next_slots: list[tuple[UUID, datetime]] = []
     spent: list[Spent] = []
     for row in rows:
-        kept = days.get(row.account_id)
-        schedule = _schedule(row, kept.calendar if kept else None)
+        schedule = schedules[row.account_id]
         hurried = by_person or row.run_id is not None
         earliest = schedule.earliest(row.asked, now, suspected=row.suspected or hurried)
         asked = row.asked
@@ -218,6 +217,15 @@ async def _claim(
     await polling.move_on(tx, next_slots)
     ours = {claim.account_id for claim in claims if claim.refusal_code is None}
     return [_of(row, numbers[row.account_id]) for row in rows if row.account_id in ours & numbers.keys()], spent
+
+
+async def schedules_of(tx: Transaction, rows: Sequence[DueRow]) -> dict[UUID, Schedule]:
+    """How often the banks of these accounts are asked; with their calendars, where they are asked by those."""
+    days = await calendars.of_accounts(tx, [row.account_id for row in rows if row.business_days_only])
+    return {
+        row.account_id: _schedule(row, days[row.account_id].calendar if row.account_id in days else None)
+        for row in rows
+    }
 
 
 def _schedule(row: DueRow, calendar: StatementCalendar | None) -> Schedule:

@@ -29,7 +29,13 @@ _ASKED_AT_ONCE: Final = 50
 _JUDGED_AT_ONCE: Final = 1000
 """Accounts that are judged again on what the bank has said while somebody waits."""
 _LARGEST_PAGE: Final = 1000
-_STATUS: Final = {Why.BUDGET_SPENT: 429, Why.THROTTLED: 429, Why.GUARD_OPEN: 503, Why.TIMED_OUT: 504}
+_STATUS: Final = {
+    Why.BUDGET_SPENT: 429,
+    Why.THROTTLED: 429,
+    Why.GUARD_OPEN: 503,
+    Why.CLOCKS_APART: 503,
+    Why.TIMED_OUT: 504,
+}
 
 # Here and not where they are used: FastAPI looks up the names of annotations in the module only.
 _After = Annotated[int, Query(description="poll_id of the last result seen", ge=0, lt=2**63)]
