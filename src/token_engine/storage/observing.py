@@ -70,24 +70,6 @@ async def facts(tx: Transaction, observed: Iterable[tuple[UUID, datetime]], now:
     }  # fmt: skip
 
 
-class Differing(NamedTuple):
-    """A discrepancy, not resolved, of an account whose own balance is not what its messages add up to (major units)."""
-
-    id: UUID
-    severity: str
-    expected: Decimal
-    actual: Decimal
-    assignee: str | None
-    reopened: bool
-    gone_since: datetime | None
-
-
-async def differing(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Differing]:
-    """Which of these accounts have one."""
-    rows = await (await tx.execute(_sql.differing, [Column(ids)])).fetchall()
-    return {row[0]: Differing(*row[1:]) for row in rows}
-
-
 async def record(tx: Transaction, rows: Sequence[ObservationRow], newest: dict[UUID, datetime]) -> None:
     """Keep observations; `newest` is the bank's time of the latest one of each account that was judged on it."""
     stamps = [Column(newest), Column(newest.values())]

@@ -40,11 +40,3 @@ WHERE p.account_id = k.account_id AND p.suspected <> k.suspected
 -- The position starts anew from what the bank said when asked; what messages added to it stays added.
 INSERT INTO account_openings AS o (account_id, balance, as_of, actor) VALUES (%s, %s, %s, 'engine')
 ON CONFLICT (account_id) DO UPDATE SET balance = o.balance + %s, as_of = excluded.as_of, actor = excluded.actor
-
--- name: differing
--- What is open of one kind on these accounts.
-SELECT d.account_id, d.id, d.severity, d.expected_value, d.actual_value, d.assignee, d.reopened_at IS NOT NULL,
-    d.difference_gone_since
-FROM unnest(%s::uuid[]) AS k (account_id)
-JOIN reconciliation_discrepancies d ON d.account_id = k.account_id
-    AND d.discrepancy_type = 'POSITION_DIFFERS' AND d.status <> 'RESOLVED'

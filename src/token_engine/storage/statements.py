@@ -53,20 +53,6 @@ class Figures(NamedTuple):
     answer: str
 
 
-class OpenFinding(NamedTuple):
-    """A discrepancy that closing a day raised and nobody has resolved."""
-
-    id: UUID
-    type: str
-    subject: str
-    severity: str
-    expected: Decimal
-    actual: Decimal
-    assignee: str | None
-    source_reference: str
-    reopened: bool
-
-
 class SnapshotRow(NamedTuple):
     """A day as it was closed: the specification's table. `difference` is bank - ledger."""
 
@@ -273,9 +259,3 @@ async def _value(tx: Transaction, statement: bytes, values: dict[str, Any]) -> A
     row = await _row(tx, statement, values)
     assert row is not None
     return row[0]
-
-
-async def open_findings(tx: Transaction, account_id: UUID, types: Sequence[str]) -> list[OpenFinding]:
-    """What is open of these kinds on an account."""
-    cursor = await tx.execute(_sql.open_discrepancies, [account_id, Column(types)])
-    return [OpenFinding(*row) for row in await cursor.fetchall()]

@@ -187,13 +187,6 @@ SELECT EXISTS (SELECT FROM bank_entries e WHERE e.account_id = %(account_id)s AN
 -- name: occurrences
 SELECT id, occurrence FROM bank_entries WHERE id = ANY (%s::bigint[])
 
--- name: open_discrepancies
--- What is open of the kinds that closing a day raises.
-SELECT id, discrepancy_type, subject, severity, expected_value, actual_value, assignee, source_reference,
-    reopened_at IS NOT NULL
-FROM reconciliation_discrepancies
-WHERE account_id = %s AND discrepancy_type = ANY (%s::varchar[]) AND status <> 'RESOLVED'
-
 -- name: waiting_pages
 SELECT message_id, place FROM statement_pages
 WHERE account_id = %(account_id)s AND pages_of = %(pages_of)s AND statement_id IS NULL ORDER BY message_id, place

@@ -48,21 +48,6 @@ class Looked(NamedTuple):
     crosses_at: datetime | None
 
 
-class OpenDrift(NamedTuple):
-    """A discrepancy of type DRIFT that is not resolved. Amounts in major units."""
-
-    account_id: UUID
-    id: UUID
-    subject: str
-    severity: str
-    ledger: Decimal
-    bank: Decimal
-    source_reference: str
-    assignee: str | None
-    reopened: bool
-    gone_since: datetime | None
-
-
 class Folded(NamedTuple):
     """Of accounts: those whose trend must be looked at, and of all whether they were seen to drift when it was."""
 
@@ -95,12 +80,6 @@ async def load(tx: Transaction, ids: Sequence[UUID], today: date) -> dict[UUID, 
 async def save(tx: Transaction, looked: Sequence[Looked]) -> None:
     """Keep what was seen."""
     await tx.execute(_sql.save, [Column(column) for column in zip(*looked, strict=True)])
-
-
-async def open_drifts(tx: Transaction, ids: Iterable[UUID]) -> dict[tuple[UUID, str], OpenDrift]:
-    """Discrepancies of type DRIFT that are not resolved, by account and direction; certain only under the locks."""
-    rows = await (await tx.execute(_sql.open_drifts, [Column(ids)])).fetchall()
-    return {(row[0], row[2]): OpenDrift(*row) for row in rows}
 
 
 async def days(tx: Transaction, account_id: UUID, since: date) -> list[Day]:

@@ -31,13 +31,6 @@ ON CONFLICT (account_id) DO UPDATE SET looked_to = excluded.looked_to, looked_at
     shape = excluded.shape, slope = excluded.slope, since = excluded.since, drifting = excluded.drifting,
     crosses_at = excluded.crosses_at
 
--- name: open_drifts
-SELECT d.account_id, d.id, d.subject, d.severity, d.expected_value, d.actual_value, d.source_reference, d.assignee,
-    d.reopened_at IS NOT NULL, d.difference_gone_since
-FROM unnest(%s::uuid[]) AS k (account_id)
-JOIN reconciliation_discrepancies d ON d.account_id = k.account_id AND d.discrepancy_type = 'DRIFT'
-    AND d.status <> 'RESOLVED'
-
 -- name: days
 SELECT day, low, high FROM trend_days WHERE account_id = %(account_id)s AND day >= %(from)s ORDER BY day
 

@@ -12,14 +12,14 @@ from msgspec import structs
 from token_engine.domain.account import Account
 from token_engine.domain.backing import Level, policy_for
 from token_engine.domain.calendar import StatementCalendar, check_calendar
-from token_engine.domain.discrepancy import STATEMENT_MISSING, Happening, Told
-from token_engine.domain.person import ENGINE, check_actor
+from token_engine.domain.discrepancy import STATEMENT_MISSING
+from token_engine.domain.person import check_actor
 from token_engine.domain.refusal import RefusedError
 from token_engine.domain.standing import Discrepancy
 from token_engine.storage import calendars, positions
 from token_engine.storage.calendars import Kept, Missing
 from token_engine.storage.database import Database, Transaction
-from token_engine.tiers import accounts, events
+from token_engine.tiers import accounts, events, resolving
 from token_engine.tiers.changes import Changes
 
 PAGE: Final = 500
@@ -159,32 +159,22 @@ async def arrived(tx: Transaction, account: Account, day: date, reference: str, 
         return account
     rows = [row for row in await calendars.missing(tx, account.id) if row.gone_since is None]
     policy = policy_for(await positions.policies_of(tx, [account]), account.id, account.currency)
-    changes = Changes(now)
+    ruled, changes = structs.replace(account, policy=policy), Changes(now)
     for row in rows:
         if row.subject == day.isoformat():
-            _there(changes, account, row, day, reference, now, leave=row.reopened or not policy.auto_resolve)
+            _there(changes, ruled, row, day, reference, now)
     await changes.write(tx)
     left = [row.opened_at for row in rows if not row.there]
     return structs.replace(account, statement_missing_since=min(left, default=None))
 
 
-def _there(
-    changes: Changes, account: Account, row: Missing, day: date, reference: str, now: datetime, *, leave: bool
-) -> None:  # fmt: skip
-    text = f"the statement came: {reference}"
-    found = Discrepancy(
+def _there(changes: Changes, account: Account, row: Missing, day: date, reference: str, now: datetime) -> None:
+    last = Discrepancy(
         row.id, account.id, row.ledger, row.bank, Level(row.severity), row.source_system, row.source_reference, now,
-        None, gone_since=now if leave else None, resolution=None if leave else text, type=STATEMENT_MISSING,
-        subject=row.subject,
+        None, type=STATEMENT_MISSING, subject=row.subject,
     )  # fmt: skip
-    if not leave:
-        changes.resolved(found, account, row.assignee, f"{_event_id(account.id, day)}.over")
-        return
-    told = Told(
-        discrepancy_id=row.id, type=STATEMENT_MISSING, happening=Happening.DIFFERENCE_GONE, at=now, actor=ENGINE,
-        severity=found.severity, text=text, ledger=row.ledger, bank=row.bank, assignee=row.assignee,
-    )  # fmt: skip
-    changes.gone(found, told)
+    event_id = f"{_event_id(account.id, day)}.over"
+    resolving.resolve_or_leave(changes, account, row, last, f"the statement came: {reference}", event_id)
 
 
 def _event_id(account_id: UUID, day: date) -> str:

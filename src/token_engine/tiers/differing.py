@@ -8,13 +8,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from msgspec import structs
+
 from token_engine.domain.backing import Level
 from token_engine.domain.discrepancy import POSITION_DIFFERS
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.standing import Discrepancy
-from token_engine.storage import observing
+from token_engine.storage import unresolved
 from token_engine.storage.database import Transaction
-from token_engine.storage.observing import Differing, Facts
+from token_engine.storage.observing import Facts
+from token_engine.tiers import resolving
 from token_engine.tiers.changes import Changes
 
 if TYPE_CHECKING:
@@ -27,18 +30,19 @@ async def settle_differing(
     """Open one where the balance shows what no message told of, twice running or badly: a notification that is a moment
     late is none. Resolve it when an observation is explained.
     """
-    known = await observing.differing(tx, {o.account.id for o in judged})
+    ids = {o.account.id for o in judged}
+    known = {row.account_id: row for row in await unresolved.of_types(tx, ids, [POSITION_DIFFERS])}
     for one in {o.account.id: o for o in judged}.values():  # of several of one account the last
         gap, open_one = one.explanation.gap, known.get(one.account.id)
         if open_one is not None:
             if gap:
-                changes.updated(_discrepancy(one, now, open_one))
-            elif one.account.policy.auto_resolve and not open_one.reopened:
-                resolution = f"the bank's balance is explained by poll {one.answered.poll_id}"
-                gone = _discrepancy(one, now, open_one, resolution)
-                changes.resolved(gone, one.account, open_one.assignee, f"differing.{open_one.id}.gone")
+                changes.updated(_discrepancy(one, now, open_one.id))
+            else:
+                last = structs.replace(_discrepancy(one, now, open_one.id), severity=open_one.severity)
+                text = f"the bank's balance is explained by poll {one.answered.poll_id}"
+                resolving.resolve(changes, one.account, open_one, last, text, f"differing.{open_one.id}.gone")
         elif gap and (one.level is not Level.OK or gap * before[one.account.id].gap > 0):
-            raised = _discrepancy(one, now, None)
+            raised = _discrepancy(one, now, uuid4())
             changes.raised(raised, one.account, _text(one, gap), f"differing.{raised.id}")
 
 
@@ -50,14 +54,11 @@ def _text(one: Observed, gap: Decimal) -> str:
     )
 
 
-def _discrepancy(one: Observed, now: datetime, known: Differing | None, resolution: str | None = None) -> Discrepancy:
+def _discrepancy(one: Observed, now: datetime, key: UUID) -> Discrepancy:
     seen = EXACT.subtract(one.observation.balance, one.explanation.explained)
     position = EXACT.subtract(seen, one.explanation.gap)
     severity: Level = Level.MINOR if one.level is Level.OK else one.level
-    if known is not None and resolution is not None:
-        severity = Level(known.severity)
     return Discrepancy(
-        known.id if known else uuid4(), one.account.id, position, seen, severity, "BANK_API",
+        key, one.account.id, position, seen, severity, "BANK_API",
         f"poll {one.answered.poll_id} of {one.answered.connection}"[:100], now, None, type=POSITION_DIFFERS,
-        resolution=resolution,
     )  # fmt: skip

@@ -6,15 +6,16 @@ from collections.abc import Container, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from token_engine.domain.account import Account
 from token_engine.domain.backing import Level
 from token_engine.domain.discrepancy import EOD_DIFFERENCE, NOTIFIED_NOT_STATED, STATED_NOT_NOTIFIED
 from token_engine.domain.standing import Discrepancy
-from token_engine.storage import statements
+from token_engine.storage import unresolved
 from token_engine.storage.database import Transaction
-from token_engine.storage.statements import OpenFinding
+from token_engine.storage.unresolved import Unresolved
+from token_engine.tiers import resolving
 from token_engine.tiers.changes import Changes
 
 TYPES: Final = (EOD_DIFFERENCE, NOTIFIED_NOT_STATED, STATED_NOT_NOTIFIED)
@@ -46,14 +47,14 @@ async def settle(
     it what the bank has still not stated, by type and subject (a day). A policy with `auto_resolve` off leaves
     resolving to a person.
     """
-    open_now = {(f.type, f.subject): f for f in await statements.open_findings(tx, account.id, TYPES)}
+    open_now = {(f.type, f.subject): f for f in await unresolved.of_types(tx, [account.id], TYPES)}
     for key, finding in found.items():
         known = open_now.get(key)
         if known is None:
             raised = _discrepancy(key, finding, account, source)
             changes.raised(raised, account, finding.text, f"finding.{raised.id}")
         elif (known.expected, known.actual, known.severity) != (finding.expected, finding.actual, finding.severity):
-            changes.updated(_discrepancy(key, finding, account, source, known))
+            changes.updated(_discrepancy(key, finding, account, source, known.id))
     for key, known in open_now.items():
         judged = known.subject == str(day) or (known.type == NOTIFIED_NOT_STATED and known.subject < str(day))
         if judged and key not in found:
@@ -64,25 +65,21 @@ async def resolve(
     tx: Transaction, changes: Changes, account: Account, type_: str, subjects: Container[str], source: Source
 ) -> None:
     """Resolve what is open of one kind about these subjects."""
-    for known in await statements.open_findings(tx, account.id, [type_]):
+    for known in await unresolved.of_types(tx, [account.id], [type_]):
         if known.subject in subjects:
             _resolve(changes, account, known, source)
 
 
-def _resolve(changes: Changes, account: Account, known: OpenFinding, source: Source) -> None:
-    if not account.policy.auto_resolve or known.reopened:
-        return
-    last = Finding(known.expected, known.actual, Level(known.severity), "")
-    resolution = f"gone by {source.system} {source.reference}"
-    over = _discrepancy((known.type, known.subject), last, account, source, known, resolution)
-    changes.resolved(over, account, known.assignee, f"finding.{known.id}.gone")
+def _resolve(changes: Changes, account: Account, known: Unresolved, source: Source) -> None:
+    last = known.last_seen(source.system, source.reference, source.at, source.kept_as)
+    text = f"gone by {source.system} {source.reference}"
+    resolving.resolve(changes, account, known, last, text, f"finding.{known.id}.gone")
 
 
 def _discrepancy(
-    key: tuple[str, str], finding: Finding, account: Account, source: Source, known: OpenFinding | None = None,
-    resolution: str | None = None,
+    key: tuple[str, str], finding: Finding, account: Account, source: Source, known: UUID | None = None
 ) -> Discrepancy:  # fmt: skip
     return Discrepancy(
-        known.id if known is not None else uuid4(), account.id, finding.expected, finding.actual, finding.severity,
-        source.system, source.reference, source.at, source.kept_as, type=key[0], subject=key[1], resolution=resolution,
+        known or uuid4(), account.id, finding.expected, finding.actual, finding.severity,
+        source.system, source.reference, source.at, source.kept_as, type=key[0], subject=key[1],
     )  # fmt: skip

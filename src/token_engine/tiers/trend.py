@@ -12,17 +12,16 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from token_engine.domain.account import Account
-from token_engine.domain.backing import Level
-from token_engine.domain.discrepancy import DRIFT, Happening, Told
+from token_engine.domain.discrepancy import DRIFT, Happening
 from token_engine.domain.drift import Direction, Drift, drift_of, still_there, to_be_raised
 from token_engine.domain.money import EXACT, in_currency
-from token_engine.domain.person import ENGINE
 from token_engine.domain.standing import Discrepancy
 from token_engine.domain.trend import Shape, Trend, trend_of
-from token_engine.storage import trends
+from token_engine.storage import trends, unresolved
 from token_engine.storage.database import Transaction
-from token_engine.storage.trends import Known, Looked, OpenDrift, SeenDay
-from token_engine.tiers import events
+from token_engine.storage.trends import Known, Looked, SeenDay
+from token_engine.storage.unresolved import Unresolved
+from token_engine.tiers import events, resolving
 from token_engine.tiers.changes import Changes
 
 _AT_ONCE: Final = 16
@@ -79,7 +78,8 @@ async def extend(tx: Transaction, changes: Changes, observed: Sequence[Observed]
         if trend is not None and trend.shape is Shape.DRIFT
     }
     concerned = {o.account.id for o, k, _ in seen if k.drifting is not None} | drifts.keys()
-    open_now = await trends.open_drifts(tx, concerned) if concerned else {}
+    rows = await unresolved.of_types(tx, concerned, [DRIFT]) if concerned else []
+    open_now = {(row.account_id, row.subject): row for row in rows}
     looked = []
     for each, before, trend in seen:
         drift = drifts.get(each.account.id)
@@ -113,7 +113,7 @@ def _looked(
 
 def _settle(
     changes: Changes, observed: Observed, before: Direction | None, drift: Drift | None,
-    open_now: dict[tuple[UUID, str], OpenDrift], now: datetime, alarms: list[dict[str, Any]],
+    open_now: dict[tuple[UUID, str], Unresolved], now: datetime, alarms: list[dict[str, Any]],
 ) -> Direction | None:  # fmt: skip
     """Raise, update or resolve; which way the account drifts from now on."""
     account = observed.account
@@ -134,7 +134,8 @@ def _settle(
     if row is None:
         changes.raised(found, account, _text(drift, account.currency), f"drift.{found.id}")
     else:
-        changes.returned(found, _told(found, Happening.DIFFERENCE_RETURNED, _text(drift, account.currency), row))
+        text = _text(drift, account.currency)
+        changes.returned(found, resolving.told(found, Happening.DIFFERENCE_RETURNED, text, row.assignee))
     changes.announce(
         events.DRIFT, f"drift.{found.id}.{drift.trend.until}", None, content | {"discrepancy_id": found.id}
     )
@@ -150,29 +151,11 @@ def _discrepancy(key: UUID, observed: Observed, drift: Drift, now: datetime) -> 
     )  # fmt: skip
 
 
-def _over(changes: Changes, observed: Observed, row: OpenDrift, now: datetime) -> None:
-    """Resolve it with the day's evidence; a policy with `auto_resolve` off, and a person who took it up again, leave
-    that to a person.
-    """
+def _over(changes: Changes, observed: Observed, row: Unresolved, now: datetime) -> None:
     account = observed.account
     text = f"it does not drift any more; the difference is {in_currency(observed.difference, account.currency)}"
-    leave = row.reopened or not account.policy.auto_resolve
-    found = Discrepancy(
-        row.id, account.id, row.ledger, row.bank, Level(row.severity), "TREND", row.source_reference, now, None,
-        gone_since=(row.gone_since or now) if leave else None, resolution=None if leave else text, type=DRIFT,
-        subject=row.subject,
-    )  # fmt: skip
-    if leave:
-        changes.gone(found, _told(found, Happening.DIFFERENCE_GONE, text, row))
-    else:
-        changes.resolved(found, account, row.assignee, f"drift.{row.id}.over")
-
-
-def _told(found: Discrepancy, happening: Happening, text: str, row: OpenDrift) -> Told:
-    return Told(
-        discrepancy_id=found.id, type=DRIFT, happening=happening, at=found.at, actor=ENGINE, severity=found.severity,
-        text=text, ledger=found.ledger, bank=found.bank, assignee=row.assignee,
-    )  # fmt: skip
+    last = row.last_seen("TREND", row.source_reference, now, None)
+    resolving.resolve_or_leave(changes, account, row, last, text, f"drift.{row.id}.over")
 
 
 def _text(drift: Drift, currency: str) -> str:

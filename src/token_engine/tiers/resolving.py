@@ -1,0 +1,43 @@
+"""What becomes of a discrepancy whose ground is gone: resolved with the evidence, or a person's (docs/adr/0010)."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from token_engine.domain.account import Account
+from token_engine.domain.discrepancy import Happening, Told
+from token_engine.domain.person import ENGINE
+from token_engine.domain.standing import Discrepancy
+from token_engine.storage.calendars import Missing
+from token_engine.storage.unresolved import Unresolved
+from token_engine.tiers.changes import Changes
+
+
+def resolve(
+    changes: Changes, account: Account, known: Unresolved | Missing, last: Discrepancy, text: str, event_id: str
+) -> bool:  # fmt: skip
+    """Resolve it with these last figures; `text` says by what evidence. False where that is a person's: the policy's
+    `auto_resolve` is off, or a person took it up again.
+    """
+    if not account.policy.auto_resolve or known.reopened:
+        return False
+    changes.resolved(structs.replace(last, resolution=text), account, known.assignee, event_id)
+    return True
+
+
+def resolve_or_leave(
+    changes: Changes, account: Account, known: Unresolved | Missing, last: Discrepancy, text: str, event_id: str
+) -> None:  # fmt: skip
+    """The same; of one that is left to a person it is kept and told since when its ground is gone."""
+    if resolve(changes, account, known, last, text, event_id):
+        return
+    gone = structs.replace(last, gone_since=known.gone_since or last.at)
+    changes.gone(gone, told(gone, Happening.DIFFERENCE_GONE, text, known.assignee))
+
+
+def told(found: Discrepancy, happening: Happening, text: str, assignee: str | None) -> Told:
+    """What the engine found, as a line of its story."""
+    return Told(
+        discrepancy_id=found.id, type=found.type, happening=happening, at=found.at, actor=ENGINE,
+        severity=found.severity, text=text, ledger=found.ledger, bank=found.bank, assignee=assignee,
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""Discrepancies whose ground is gone: the engine resolves them, unless that is a person's."""
+
+from __future__ import annotations
+
+import pytest
+
+from road.bench import NOW, Bench, Road, note
+from road.statement_writer import line, message, statement
+from road.test_end_of_day import close_one
+from road.test_observing import minutes, observed
+from token_engine.domain.backing import Policy
+from token_engine.domain.refusal import Refusal
+from token_engine.tiers import discrepancies, policies
+from token_engine.tiers.discrepancies import Reopening, Resolution
+
+HOW = pytest.mark.parametrize(("how", "status"), [("engine", "RESOLVED"), ("policy", "OPEN"), ("reopened", "OPEN")])
+
+
+async def is_a_persons(road: Road, kind: str, how: str) -> None:
+    row = await road.row("SELECT id FROM reconciliation_discrepancies WHERE discrepancy_type = %s", kind)
+    if how == "policy":
+        await policies.save(road.tx, "global", Policy(auto_resolve=False), "ann", NOW)
+    if how == "reopened":
+        for act in (Resolution(actor="ann", reason="r"), Reopening(actor="bob", reason="s")):
+            assert not isinstance(await discrepancies.do(road.tx, str(row["id"]), act, NOW), Refusal)
+
+
+async def status_of(road: Road, kind: str) -> str:
+    query = "SELECT status FROM reconciliation_discrepancies WHERE discrepancy_type = %s"
+    return str((await road.row(query, kind))["status"])
+
+
+@HOW
+def test_what_a_bank_had_not_stated_and_then_does(bench: Bench, how: str, status: str) -> None:
+    async def story(road: Road) -> None:
+        await road.account()
+        await road.take_one(note("N-R1", "100", reference="R1", booked="2025-11-18"))
+        await close_one(road, message(statement(opening="1000000", closing="1000000")))
+        await is_a_persons(road, "NOTIFIED_NOT_STATED", how)
+        stated = statement(line("100", reference="R1"), opening="1000000", closing="1000100", day="2025-11-19")
+        await close_one(road, message(stated))
+        assert await status_of(road, "NOTIFIED_NOT_STATED") == status
+
+    bench.void(story)
+
+
+@HOW
+def test_what_a_bank_shows_and_then_a_message_tells(bench: Bench, how: str, status: str) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        for moment in (NOW, NOW + minutes(15)):
+            await observed(road, account, "1000001", moment)
+        await is_a_persons(road, "POSITION_DIFFERS", how)
+        await observed(road, account, "1000000", NOW + minutes(30))
+        assert await status_of(road, "POSITION_DIFFERS") == status
+
+    bench.void(story)
