@@ -128,6 +128,23 @@ def test_business_days_come_again_and_a_long_rest_is_left_alone(bench: Bench) ->
     bench.void(tell)
 
 
+def test_what_was_set_by_a_clock_ahead_is_asked_too_and_a_rest_is_a_rest_by_any_clock(bench: Bench) -> None:
+    async def tell(road: Road) -> None:
+        account = await polled(road, business_days_only=True)
+        how = NewPolling(actor="ann", connection="bank", business_days_only=True)
+        await polling.save(road.tx, str(account), how, NOW + timedelta(days=13))
+        assert await compute_anew(road.tx, ["bank"], NOW) == 1
+        assert NOW < await next_slot(road, account) <= after(minutes=30)
+        await road.row("UPDATE account_polling SET offset_seconds = 0 RETURNING 1 AS x")
+        # Friday night, and the time at which it was set has not come yet.
+        friday = datetime(2025, 11, 21, 23, 45, tzinfo=UTC)
+        assert await claimed(road, friday) == [account]
+        assert (await next_slot(road, account)).date() == date(2025, 11, 24)
+        assert await compute_anew(road.tx, ["bank"], friday) == 0
+
+    bench.void(tell)
+
+
 def test_what_a_right_clock_wrote_is_left_alone(bench: Bench) -> None:
     async def tell(road: Road) -> None:
         await polled(road, every_minutes=60, polls_a_day=1)

@@ -134,7 +134,7 @@ async def far_ahead(
     tx: Transaction, connections: Sequence[str], beyond: datetime, told_ahead: datetime
 ) -> list[UUID]:  # fmt: skip
     """Open accounts of these connections whose next slot lies `beyond` any rhythm; of those that are asked on business
-    days such only as have a poll later than `told_ahead`.
+    days such only as were set or polled later than `told_ahead`.
     """
     cursor = await tx.execute(_sql.far_ahead, [Column(connections), beyond, told_ahead])
     return [key for (key,) in await cursor.fetchall()]

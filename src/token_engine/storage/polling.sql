@@ -66,11 +66,12 @@ FOR NO KEY UPDATE OF p
 
 -- name: far_ahead
 -- Accounts whose next slot lies further ahead than a budget puts it. Of one that is asked on business days it may lie
--- there, unless a poll that lies ahead shows by what clock it was computed.
+-- there, unless it was set or last polled at a time that lies ahead: that shows by what clock it was computed.
 SELECT p.account_id FROM account_polling p JOIN emi_accounts a ON a.id = p.account_id
 WHERE p.connection = ANY (%s::varchar[]) AND p.next_slot_at > %s::timestamptz AND a.closed_at IS NULL
     AND (NOT p.business_days_only
-        OR (SELECT max(q.claimed_at) FROM balance_polls q WHERE q.account_id = p.account_id) > %s::timestamptz)
+        OR greatest(p.set_at, (SELECT max(q.claimed_at) FROM balance_polls q WHERE q.account_id = p.account_id))
+            > %s::timestamptz)
 
 -- name: count_as_now
 WITH ahead AS (
@@ -88,7 +89,7 @@ SELECT count(*), max(claimed_at) FROM ahead
 -- Unless somebody else has meanwhile; the run that waits for an account goes on to wait for it.
 UPDATE account_polling p SET next_slot_at = k.next_slot_at
 FROM unnest(%s::uuid[], %s::timestamptz[]) AS k (account_id, next_slot_at)
-WHERE p.account_id = k.account_id AND p.next_slot_at > %s::timestamptz
+WHERE p.account_id = k.account_id AND p.next_slot_at > %s::timestamptz AND p.next_slot_at <> k.next_slot_at
 RETURNING 1
 
 -- name: clock
