@@ -16,6 +16,7 @@ from token_engine.domain.money import (
     check_currency,
     check_decimals,
     decimals_of,
+    fits,
     in_currency,
     parse_amount,
 )
@@ -158,3 +159,16 @@ def test_a_currency_is_an_active_code_in_capitals(code: str) -> None:
 def test_currencies_have_the_decimals_of_iso_4217(code: str, decimals: int) -> None:
     assert check_currency(code) == code
     assert decimals_of(code) == decimals
+
+
+@given(wholes, st.text("0123456789", max_size=12), currencies)
+def test_an_amount_fits_a_currency_where_no_digit_but_zeros_stands_behind_its_decimals(
+    whole: int, fraction: str, currency: str
+) -> None:
+    amount = parse_amount(f"{whole}.{fraction}" if fraction else str(whole))
+    assert fits(amount, currency) is (not fraction[decimals_of(currency) :].strip("0"))
+    if fits(amount, currency):
+        assert check_decimals(amount, currency) is amount
+    else:
+        with pytest.raises(RefusedError, match="more than the"):
+            check_decimals(amount, currency)

@@ -107,12 +107,15 @@ def signed_amount(entry: Entry, reversal_sign: ReversalSign = ReversalSign.PUBLI
 
     Here alone in the engine an indicator becomes a sign.
     """
-    return entry.amount if _adds(entry, reversal_sign) else -entry.amount
+    return entry.amount if adds(entry.credit_debit, entry.reversal, reversal_sign) else -entry.amount
 
 
-def _adds(entry: Entry, reversal_sign: ReversalSign) -> bool:
-    credit = entry.credit_debit is CreditDebit.CRDT
-    return not credit if entry.reversal and reversal_sign is ReversalSign.INVERTED else credit
+def adds(credit_debit: CreditDebit, reversal: bool, reversal_sign: ReversalSign) -> bool:
+    """Whether entries of this indicator add to the account, or take away from it: the rule of `signed_amount`, for
+    sums of many.
+    """
+    credit = credit_debit is CreditDebit.CRDT
+    return not credit if reversal and reversal_sign is ReversalSign.INVERTED else credit
 
 
 def signed_details(entry: Entry, reversal_sign: ReversalSign = ReversalSign.PUBLISHED) -> tuple[Decimal | None, ...]:
@@ -121,12 +124,12 @@ def signed_details(entry: Entry, reversal_sign: ReversalSign = ReversalSign.PUBL
     A detail that goes against its entry (a payment sent back among those received) takes away from it. Where
     all of them do, the bank gives the direction of the payments that were undone: they add up to the entry.
     """
-    adds = _adds(entry, reversal_sign)
+    entry_adds = adds(entry.credit_debit, entry.reversal, reversal_sign)
     against = [d.credit_debit not in (None, entry.credit_debit) for d in entry.details]
     if all(against):
         against = [False] * len(against)
     return tuple(
-        None if d.amount is None else d.amount if adds is not opposite else -d.amount
+        None if d.amount is None else d.amount if entry_adds is not opposite else -d.amount
         for d, opposite in zip(entry.details, against, strict=True)
     )
 

@@ -89,14 +89,23 @@ def check_decimals(amount: Decimal, currency: str, field: str = "amount") -> Dec
 
     Trailing zeros do not count: 10.50000 AED is ten dirhams fifty. Raises RefusedError.
     """
-    allowed = min(decimals_of(currency), FRACTION_DIGITS)
+    if fits(amount, currency):
+        return amount
+    allowed = decimals_of(currency)
+    raise RefusedError("invalid_amount", f"{field}: {amount} has more than the {allowed} decimals of {currency}", field)
+
+
+_UNITS: Final = {decimals: Decimal(1).scaleb(-decimals) for decimals in (0, 2, 3, 4)}
+
+
+def fits(amount: Decimal, currency: str) -> bool:
+    """Whether `amount` has no more decimals than `currency` has, as `check_decimals`."""
+    allowed = decimals_of(currency)
+    if amount.same_quantum(_UNITS[allowed]):
+        return True  # most are written so, and there is nothing to round
     exponent = amount.as_tuple().exponent
     assert isinstance(exponent, int)  # parse_amount lets no NaN or Infinity through
-    if -exponent > allowed and amount != round(amount, allowed):
-        raise RefusedError(
-            "invalid_amount", f"{field}: {amount} has more than the {allowed} decimals of {currency}", field
-        )
-    return amount
+    return -exponent <= allowed or amount == round(amount, allowed)
 
 
 def in_currency(amount: Decimal, currency: str) -> str:

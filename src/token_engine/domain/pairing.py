@@ -72,7 +72,7 @@ def identity(entry: Entry, seen: Sighting) -> str:
         name = f"msg {seen.message_id}"
     else:
         name = f"day {seen.booking_date or seen.value_date or ''}"
-    return f"{entry.credit_debit} {entry.status} {name}"
+    return " ".join((entry.credit_debit, entry.status, name))
 
 
 def pair(

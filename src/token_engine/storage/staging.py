@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
 
-from token_engine.domain.entry import Entry
+from token_engine.domain.entry import Entry, EntryDetail
 from token_engine.domain.pairing import Movement
 from token_engine.storage.columns import Column
 from token_engine.storage.database import Transaction
@@ -21,6 +21,13 @@ _sql = load("staging")
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 # What COPY's text form would read otherwise; a NUL no text may have.
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\0": "\ufffd"})
+_NULL: Final = r"\N"
+_FIELDS: Final = Entry.__struct_fields__
+_WORDS: Final = (
+    "servicer_reference", "entry_reference", "end_to_end_id", "uetr", "instruction_id", "transaction_id",
+    "creditor_reference", "batch_reference", "counterparty", "counterparty_account", "transaction_code", "remittance",
+)  # fmt: skip
+"""The texts of an entry in the order of the table's columns."""
 
 
 class Closing(NamedTuple):
@@ -82,37 +89,49 @@ class Moved(NamedTuple):
     booked: Decimal
 
 
-def row(
-    statement: int, line: int, entry: Entry, change: Decimal, turned: Decimal, identity: str
-) -> tuple[bytes, bytes]:
-    """A line as COPY takes it: its place, and what it says. `change` is signed as published, `turned` as a bank means
-    it that sends a reversal with the indicator of what it undoes.
+def rows(
+    entries: Sequence[Entry], changes: Iterable[Decimal], turned: Iterable[Decimal], identities: Sequence[str]
+) -> list[str]:
+    """What lines say, as COPY takes it; at least one. `changes` are signed as published, `turned` as a bank means them
+    that sends a reversal with the indicator of what it undoes.
     """
-    e = entry
-    said = "\t".join((
-        str(e.amount), str(change), str(turned), e.credit_debit, e.status, "t" if e.reversal else "f",
-        r"\N" if e.booking_date is None else e.booking_date.isoformat(),
-        r"\N" if e.value_date is None else e.value_date.isoformat(),
-        _text(e.servicer_reference), _text(e.entry_reference), _text(e.end_to_end_id), _text(e.uetr),
-        _text(e.instruction_id), _text(e.transaction_id), _text(e.creditor_reference), _text(e.batch_reference),
-        _text(e.counterparty), _text(e.counterparty_account), _text(e.transaction_code), _text(e.remittance),
-        _details(e), _text(identity),
-    ))  # fmt: skip
-    return f"{statement}\t{line}\t".encode(), said.encode() + b"\n"
+    columns = dict(zip(_FIELDS, zip(*map(msgspec.structs.astuple, entries), strict=True), strict=True))
+    return list(map("\t".join, zip(
+        map(str, columns["amount"]), map(str, changes), map(str, turned),
+        columns["credit_debit"], columns["status"], ["t" if reversal else "f" for reversal in columns["reversal"]],
+        _days(columns["booking_date"]), _days(columns["value_date"]),
+        *[_words(columns[name]) for name in _WORDS],
+        map(_details, columns["details"]), _words(identities),
+        strict=True,
+    )))  # fmt: skip
 
 
-def _text(word: str | None) -> str:
-    if word is None:
-        return r"\N"
-    # Printable text has no control character, and most of it no backslash.
-    return word if word.isprintable() and "\\" not in word else word.translate(_ESCAPES)
+def copied(statement: int, after: int, rows: Iterable[str]) -> bytes:
+    """Rows of a statement, in their places behind its first `after` lines, for `stage`."""
+    return "".join([f"{statement}\t{line}\t{row}\n" for line, row in enumerate(rows, after + 1)]).encode()
 
 
-def _details(entry: Entry) -> str:
-    if not entry.details:
-        return r"\N"
-    rows = [{"detail": number, **msgspec.structs.asdict(of)} for number, of in enumerate(entry.details, 1)]
-    return _text(_encode(rows).decode())
+def _days(column: Sequence[date | None]) -> Iterator[str]:
+    written = {day: _NULL if day is None else day.isoformat() for day in set(column)}
+    return map(written.__getitem__, column)
+
+
+def _words(column: Sequence[str | None]) -> Sequence[str]:
+    """Printable text has no control character, and most of it no backslash: seen for all of a column at once."""
+    words = "".join(filter(None, column))
+    if not words.isprintable() or "\\" in words:
+        return [_NULL if word is None else word.translate(_ESCAPES) for word in column]
+    if None in column:
+        return [_NULL if word is None else word for word in column]
+    return cast("Sequence[str]", column)
+
+
+def _details(details: Sequence[EntryDetail]) -> str:
+    """As JSON, which has no control character, and needs but its own escapes escaped."""
+    if not details:
+        return _NULL
+    rows = [b'{"detail":%d,%b' % (number, _encode(of)[1:]) for number, of in enumerate(details, 1)]
+    return (b"[%b]" % b",".join(rows)).decode().replace("\\", r"\\")
 
 
 async def create(tx: Transaction) -> None:
@@ -122,7 +141,7 @@ async def create(tx: Transaction) -> None:
 
 
 async def stage(tx: Transaction, chunks: AsyncIterator[bytes]) -> None:
-    """Stream lines, made by `row`, into the table."""
+    """Stream lines, made by `copied`, into the table."""
     async with tx.connection.cursor() as cursor, cursor.copy(_sql.copy) as copy:
         async for chunk in chunks:
             await copy.write(chunk)

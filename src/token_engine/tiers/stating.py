@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import date
@@ -11,8 +11,8 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import BinaryIO, Final
 
-from token_engine.domain.entry import Entry, ReversalSign, signed_amount
-from token_engine.domain.money import EXACT, UNSTATED, check_decimals, sum_exactly
+from token_engine.domain.entry import CreditDebit, Entry, EntryStatus, ReversalSign, adds, signed_amount
+from token_engine.domain.money import EXACT, UNSTATED, check_decimals, fits, sum_exactly
 from token_engine.domain.notification import Ending, Heading, MessageKind
 from token_engine.domain.pairing import identity, sighting
 from token_engine.domain.refusal import Refusal, RefusedError
@@ -21,10 +21,16 @@ from token_engine.iso20022.reader import sections
 from token_engine.iso20022.utf8 import Readable
 from token_engine.storage import staging
 from token_engine.storage.database import Transaction
-from token_engine.storage.staging import row
+from token_engine.storage.staging import copied, rows
 
 _LINES: Final = 2000
-"""In one chunk: some milliseconds of reading, so that other doors are answered meanwhile."""
+"""In one chunk, the payments of batches counted, too: some milliseconds of reading, so that other doors are answered
+meanwhile, and some hundred kilobytes.
+"""
+_AT_ONCE: Final = 200
+"""Of them: few enough to be still at hand in the processor when they are written as rows."""
+_ZERO: Final = Decimal(0)
+_Mark = tuple[CreditDebit, bool, EntryStatus, date | None]
 
 
 class Stated:
@@ -37,33 +43,38 @@ class Stated:
         self.currencies: set[str] = set()
         self.finest = Decimal(0)
         """Of the amounts without a currency, the one of the most decimals: its account's currency must have them."""
-        self.amounts = Decimal(0)
-        """Of all entries, without sign."""
-        self._booked: dict[ReversalSign, dict[date | None, Decimal]] = {sign: {} for sign in ReversalSign}
-        """By value date, for banks whose closing balance leaves out what they value later."""
+        self._sums: dict[_Mark, Decimal] = {}
+        """Without sign, by all that decides what sign an amount has and whether it counts."""
         self._days: set[date] = set()
         self._content = blake2b(digest_size=32)
 
-    def line(self, entry: Entry) -> bytes:
-        """Count a line in; as the database takes it."""
+    def take(self, entries: Sequence[Entry]) -> bytes:
+        """Count lines in, one at least; as the database takes them."""
         heading = self.heading
-        self.lines += 1
-        if entry.currency == UNSTATED:
-            self.finest = min(self.finest, entry.amount, key=_exponent)
-        else:
-            self.currencies.add(entry.currency)
-        self.amounts = EXACT.add(self.amounts, entry.amount)
-        change, turned = (signed_amount(entry, heading.reversal_sign(sign)) for sign in _SIGNS)
-        if entry.booked:
-            for sign, moved in zip(_SIGNS, (change, turned), strict=True):
-                sums = self._booked[sign]
-                sums[entry.value_date] = EXACT.add(sums.get(entry.value_date, _ZERO), moved)
-            if entry.booking_date is not None:
-                self._days.add(entry.booking_date)
-        name = identity(entry, sighting(entry, heading.kind, heading.message_id))
-        place, said = row(self.number, self.lines, entry, change, turned, name)
-        self._content.update(said)
-        return place + said
+        currencies = {entry.currency for entry in entries}
+        if UNSTATED in currencies:
+            unstated = [entry.amount for entry in entries if entry.currency == UNSTATED]
+            self.finest = min(self.finest, *unstated, key=_exponent)
+            currencies.remove(UNSTATED)
+        self.currencies |= currencies
+        for entry in entries:
+            mark = entry.credit_debit, entry.reversal, entry.status, entry.value_date
+            self._sums[mark] = EXACT.add(self._sums.get(mark, _ZERO), entry.amount)
+        self._days.update([e.booking_date for e in entries if e.booking_date is not None and e.booked])
+        changes = turned = [signed_amount(entry) for entry in entries]
+        if any(entry.reversal for entry in entries):
+            sign = heading.reversal_sign(ReversalSign.INVERTED)
+            turned = [signed_amount(entry, sign) for entry in entries]
+        kind, message_id = heading.kind, heading.message_id
+        said = rows(entries, changes, turned, [identity(e, sighting(e, kind, message_id)) for e in entries])
+        self._content.update("\n".join([*said, ""]).encode())
+        lines, self.lines = self.lines, self.lines + len(entries)
+        return copied(self.number, lines, said)
+
+    @property
+    def amounts(self) -> Decimal:
+        """The sum of all entries, without sign."""
+        return sum_exactly(self._sums.values())
 
     @property
     def numbers(self) -> list[int]:
@@ -86,11 +97,17 @@ class Stated:
         """The whole, from a bank that means `sign` by a reversal indicator. What is valued after `valued_until` is
         summed by itself.
         """
-        sums = self._booked[sign]
-        later = [v for day, v in sums.items() if day is not None and valued_until is not None and day > valued_until]
+        meant = self.heading.reversal_sign(sign)
+        booked = later = _ZERO
+        for (credit_debit, reversal, status, valued), amount in self._sums.items():
+            if status is EntryStatus.BOOK:
+                moved = amount if adds(credit_debit, reversal, meant) else EXACT.minus(amount)
+                booked = EXACT.add(booked, moved)
+                if valued is not None and valued_until is not None and valued > valued_until:
+                    later = EXACT.add(later, moved)
         return Statement(
             heading=self.heading, lines=self.lines, currencies=frozenset(self.currencies),
-            booked_sum=sum_exactly(sums.values()), amount_sum=self.amounts, valued_later=sum_exactly(later),
+            booked_sum=booked, amount_sum=self.amounts, valued_later=later,
             first_booking=min(self._days, default=None), last_booking=self.last_booking,
         )  # fmt: skip
 
@@ -99,10 +116,6 @@ def _exponent(amount: Decimal) -> int:
     exponent = amount.normalize().as_tuple().exponent
     assert isinstance(exponent, int)
     return exponent
-
-
-_SIGNS: Final = (ReversalSign.PUBLISHED, ReversalSign.INVERTED)
-_ZERO: Final = Decimal(0)
 
 
 class Reading:
@@ -116,24 +129,34 @@ class Reading:
 
     def chunk(self) -> bytes:
         """The next lines, empty at the end. What was read before a refusal is then void."""
-        lines: list[bytes] = []
+        told: list[bytes] = []
+        entries: list[Entry] = []
+        lines = held = 0
         try:
             for part in self._parts:
                 if isinstance(part, Entry):
-                    stated = self.statements[-1]
-                    if part.currency != UNSTATED:
-                        check_decimals(part.amount, part.currency, f"Ntry[{stated.lines + 1}]/Amt")
-                    lines.append(stated.line(part))
-                    if len(lines) == _LINES:
-                        break
-                elif isinstance(part, Ending):
+                    entries.append(part)
+                    if part.currency != UNSTATED and not fits(part.amount, part.currency):
+                        place = self.statements[-1].lines + len(entries)
+                        check_decimals(part.amount, part.currency, f"Ntry[{place}]/Amt")
+                    held += 1 + len(part.details)
+                    if held < _AT_ONCE:
+                        continue
+                if entries:
+                    told.append(self.statements[-1].take(entries))
+                    lines, held, entries = lines + held, 0, []
+                if isinstance(part, Ending):
                     self.statements[-1].heading = self.statements[-1].heading.ended(part)
-                else:
+                elif isinstance(part, Heading):
                     self._begin(part)
+                if lines >= _LINES:
+                    break
+            if entries:
+                told.append(self.statements[-1].take(entries))
         except RefusedError as refused:
             self.refusal = refused.refusal
             return b""
-        return b"".join(lines)
+        return b"".join(told)
 
     def close(self) -> None:
         """Let go of the parser, in the thread that read."""
