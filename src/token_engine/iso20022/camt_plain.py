@@ -16,22 +16,19 @@ from typing import Final
 from lxml.etree import _Element as Element
 
 from token_engine.domain.entry import Entry
-from token_engine.iso20022.camt_shapes import Shapes
-from token_engine.iso20022.camt_tags import NoShapeError
+from token_engine.iso20022.camt_written import WrittenEntries
 from token_engine.iso20022.sniff import end_of_prolog
 from token_engine.iso20022.utf8 import Utf8Stream, check_kept
 
-CHUNK_BYTES: Final = 131_072
+CHUNK_BYTES: Final = 65_536
+"""Of larger ones, the C library gives the memory of each back to the system, and asks for it again."""
 _SHORT: Final = 1_500
 """A message with a single short entry is parsed in the time that looking for one takes."""
 _LONGEST: Final = 524_288
 """A longer entry, a batch of some hundred payments, is left to the parser."""
 _HIDING: Final = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
 _FIRST: Final = re.compile(rb"<((?:[A-Za-z_][\w.-]*:)?)Ntry>")
-_TEXT: Final = bytes(b for b in range(256) if (b >= 32 or b in b"\t\n\r") and b not in b"<>&")
 _BLANKS: Final = " \t\r\n"
-_ENTITY: Final = re.compile(r"&(?:lt|gt|quot|apos|amp);")
-_ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 _NO_CHARACTERS: Final = ("\ufffe", "\uffff")
 
 
@@ -46,7 +43,7 @@ class PlainEntries:
         self._kept = 0
         self._tags: tuple[bytes, bytes] | None = None
         self._prefix = ""
-        self._shapes = Shapes("")
+        self._written: WrittenEntries | None = None
         self._prolog = 0
         self._off = len(stream.opening) < _SHORT
         if not self._off:
@@ -91,7 +88,7 @@ class PlainEntries:
             text, self._prolog = text[self._prolog :], 0
         if self._tags is None and (first := _FIRST.search(text)) is not None:
             self._prefix = first[1].decode()
-            self._shapes = Shapes(self._prefix)
+            self._written = WrittenEntries(self._prefix)
             self._tags = first[0], b"</" + first[0][1:]
         if self._tags is None:
             yield self._kept_back(text, text.rfind(b"<"))
@@ -102,7 +99,7 @@ class PlainEntries:
         if start < 0 or last < start:
             yield self._kept_back(text, start if start >= 0 else text.rfind(b"<"))
             return
-        end = last + len(closing)
+        start, end = _with_blanks(text, start), last + len(closing)
         before, entries, after = text[:start], text[start:end], text[end:]
         yield self._checked(before)
         told = None if self._off else _decoded(entries)
@@ -110,7 +107,7 @@ class PlainEntries:
             self._off = True
             yield entries + after
             return
-        for part in self._without_entries(told, plain=_is_plain(entries)):
+        for part in self._without_entries(told, closing.decode()):
             yield self._checked(part)
         begun = after.find(opening)
         yield self._kept_back(after, begun if begun >= 0 else after.rfind(b"<"))
@@ -118,6 +115,7 @@ class PlainEntries:
     def _kept_back(self, text: bytes, start: int) -> bytes:
         if self._off:
             return text
+        start = _with_blanks(text, start)
         if start >= 0 and len(text) - start <= _LONGEST:
             self._rest = text[start:]
             text = text[:start]
@@ -135,67 +133,51 @@ class PlainEntries:
             self._off = self._off or b"<!" in left or b"<?" in left
         return text
 
-    def _without_entries(self, text: str, *, plain: bool) -> Iterator[bytes]:
-        assert self._tags is not None
-        opening, closing = (tag.decode() for tag in self._tags)
+    def _without_entries(self, text: str, closing: str) -> Iterator[bytes]:
+        """Of a text that begins with an entry, or the blanks before one, and ends with an entry."""
+        assert self._written is not None
         run: list[Entry] = []
-        begun = at = 0
-        for piece in text.split(closing)[:-1]:
-            end = at + len(piece) + len(closing)
-            gap, _, inner = piece.partition(opening)
-            entry = None if self._off or gap.strip(_BLANKS) else self._entry(inner, plain=plain)
-            if entry is not None:
+        begun = at = lines = 0
+        while at < len(text):
+            written = None if self._off else self._written.at(text, at)
+            if written is not None:
+                entry, at, breaks = written
                 run.append(entry)
-            else:
-                if run:
-                    yield self._placeholder(run, text[begun:at])
-                    run = []
-                yield text[at:end].encode()
-                begun = end
-            at = end
+                lines += breaks
+                continue
+            if run:
+                yield self._placeholder(run, text[begun:at], lines)
+                run, lines = [], 0
+            begun = text.index(closing, at) + len(closing)
+            yield text[at:begun].encode()
+            at = begun
         if run:
-            yield self._placeholder(run, text[begun:at])
+            yield self._placeholder(run, text[begun:at], lines)
 
-    def _entry(self, inner: str, *, plain: bool) -> Entry | None:
-        if not plain and not _is_plain(inner.encode()):
-            return None
-        texts = inner.replace(">", "<").split("<")
-        if "&" in inner or "\r" in inner:
-            if len(_ENTITY.findall(inner)) != inner.count("&"):
-                return None
-            texts[::2] = map(_unescaped, texts[::2])  # never the tags between them
-        try:
-            return self._shapes.entry(texts)
-        except NoShapeError:
-            return None
-
-    def _placeholder(self, run: list[Entry], text: str) -> bytes:
-        """An element with as many lines, and as long a last one, as what it stands for: places are told by them."""
+    def _placeholder(self, run: list[Entry], text: str, lines: int) -> bytes:
+        """An element with as many lines, and as long a last one, as what it stands for: places are told by them. The
+        blanks before it stay: something may be wrong that began before them.
+        """
+        entries = text.lstrip(_BLANKS)
+        blanks = text[: len(text) - len(entries)]
+        lines -= blanks.count("\n")
         self._number += 1
         number = str(self._number)
         self._runs[number] = run
-        lines = text.count("\n")
         element = f'<{self._prefix}Ntry {self._mark}="{number}"'
-        last_line = text[text.rfind("\n") + 1 :] if lines else text[len(element) :]
-        return f"{element}{chr(10) * lines}{'/>'.rjust(len(last_line))}".encode()
+        last_line = entries[entries.rfind("\n") + 1 :] if lines else entries[len(element) :]
+        return f"{blanks}{element}{chr(10) * lines}{'/>'.rjust(len(last_line))}".encode()
+
+
+def _with_blanks(text: bytes, start: int) -> int:
+    """Where the blanks begin that stand before `start`: an entry is told by them, too."""
+    return len(text[:start].rstrip(_BLANKS.encode())) if start > 0 else start
 
 
 def _decoded(text: bytes) -> str | None:
+    """None for bytes that are no UTF-8, and for the two characters of it that XML forbids: the parser says where."""
     try:
-        return text.decode()
+        told = text.decode()
     except UnicodeDecodeError:
-        return None  # the parser says where
-
-
-def _is_plain(text: bytes) -> bool:
-    """Whether `<` and `>` take turns, beginning with `<`, and every character is one that XML allows."""
-    marks = text.translate(None, _TEXT).replace(b"&", b"")
-    if marks != b"<>" * (len(marks) // 2):
-        return False
-    return text.isascii() or not any(c.encode() in text for c in _NO_CHARACTERS)
-
-
-def _unescaped(text: str) -> str:
-    """What a parser makes of the line ends and the five entities that XML knows without declaring them."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], text) if "&" in text else text
+        return None
+    return told if told.isascii() or not any(c in told for c in _NO_CHARACTERS) else None

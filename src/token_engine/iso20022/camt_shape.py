@@ -7,8 +7,7 @@ several times as fast as from a tree of elements. Only what `camt_entry` reads w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
-from typing import Any
+from typing import Final
 
 import msgspec
 
@@ -17,16 +16,16 @@ from token_engine.iso20022.camt_tags import ABSENT, NOWHERE, Node, NoShapeError,
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """The places of an entry's texts."""
+    """The places of an entry's texts, in the order in which `camt_texts` reads them."""
 
     currency: str
-    singles: itemgetter[Any]
-    """Of the fields with one text each, in the order that `camt_texts` has them."""
-    transaction_code: tuple[tuple[int, ...], int]
-    """Of the words of its domain, and of the bank's own."""
-    detail_code: tuple[tuple[int, ...], int]
-    unstructured: tuple[int, ...]
-    structured: tuple[int, ...]
+    places: tuple[int, ...]
+    """Of the fields with one text each; then of the words that the slices below are about."""
+    transaction_code: slice
+    """The words of its domain, and the bank's own."""
+    detail_code: slice
+    unstructured: slice
+    structured: slice
     has_status: bool
     has_reversal: bool
     has_booking_date: bool
@@ -35,14 +34,23 @@ class Shape(msgspec.Struct, frozen=True):
     """It has details, and these are empty."""
 
 
-class DetailShape(msgspec.Struct, frozen=True):
-    """The places of the texts of one `TxDtls` of several."""
+ORDERED: Final = slice(10)
+"""The texts of an entry's amount, of two accounts, and of its references."""
+SINGLES: Final = slice(10, 19)
+"""Of its other fields with one text each."""
+PAYMENT_REFERENCES: Final = slice(1, 5)
+"""Of a payment in a batch, behind its indicator."""
 
-    amounts: tuple[tuple[int, str], ...]
-    """With their currencies: the first that is the entry's counts."""
-    side: int
-    references: tuple[int, int, int, int]
-    structured: tuple[int, ...]
+
+class DetailShape(msgspec.Struct, frozen=True):
+    """The places of the texts of one `TxDtls` of several, in the order in which `camt_texts` reads them."""
+
+    currencies: tuple[str, ...]
+    """Of its amounts, of which the first that is the entry's counts."""
+    places: tuple[int, ...]
+    """Of its indicator and references, the amounts, and what structured references it has."""
+    amounts: slice
+    structured: slice
 
 
 def shape_of(tags: Sequence[str], prefix: str) -> Shape | None:
@@ -74,33 +82,34 @@ def _shape(ntry: Node) -> Shape:
     if amt is None or amt.currency is None or amt.currency == UNSTATED or ntry.only("CdtDbtInd") is None:
         none("what every entry has is missing")
     booked, valued = ntry.only("BookgDt"), ntry.only("ValDt")
+    places = [
+        ntry.text("Amt"),
+        _account(parties.only("DbtrAcct")),
+        _account(parties.only("CdtrAcct")),
+        ntry.text("NtryRef"),
+        ntry.text("AcctSvcrRef"),
+        refs.text("AcctSvcrRef"),
+        refs.text("EndToEndId"),
+        refs.text("UETR"),
+        refs.text("InstrId"),
+        refs.text("TxId"),
+        ntry.text("CdtDbtInd"),
+        ntry.text("RvslInd"),
+        NOWHERE if status is None else _status(status),
+        NOWHERE if booked is None else _day(booked),
+        NOWHERE if valued is None else _day(valued),
+        batch.text("PmtInfId"),
+        batch.text("MsgId"),
+        _name(parties.only("Dbtr")),
+        _name(parties.only("Cdtr")),
+    ]
     return Shape(
         currency=amt.currency,
-        singles=itemgetter(
-            ntry.text("Amt"),
-            ntry.text("CdtDbtInd"),
-            ntry.text("RvslInd"),
-            NOWHERE if status is None else _status(status),
-            NOWHERE if booked is None else _day(booked),
-            NOWHERE if valued is None else _day(valued),
-            ntry.text("NtryRef"),
-            ntry.text("AcctSvcrRef"),
-            refs.text("AcctSvcrRef"),
-            refs.text("EndToEndId"),
-            refs.text("UETR"),
-            refs.text("InstrId"),
-            refs.text("TxId"),
-            batch.text("PmtInfId"),
-            batch.text("MsgId"),
-            _name(parties.only("Dbtr")),
-            _account(parties.only("DbtrAcct")),
-            _name(parties.only("Cdtr")),
-            _account(parties.only("CdtrAcct")),
-        ),
-        transaction_code=_code(ntry.only("BkTxCd")),
-        detail_code=_code(payment.only("BkTxCd")),
-        unstructured=tuple(_texts(child for child in remittance.children if child.name == "Ustrd")),
-        structured=_structured(remittance),
+        transaction_code=_added(places, _code(ntry.only("BkTxCd"))),
+        detail_code=_added(places, _code(payment.only("BkTxCd"))),
+        unstructured=_added(places, _texts(child for child in remittance.children if child.name == "Ustrd")),
+        structured=_added(places, _structured(remittance)),
+        places=tuple(places),
         has_status=status is not None,
         has_reversal=ntry.only("RvslInd") is not None,
         has_booking_date=booked is not None,
@@ -115,19 +124,33 @@ def _detail_shape(payment: Node) -> DetailShape:
     amounts = ((underlying.only("TxAmt") or ABSENT).only("Amt"), payment.only("Amt"))
     if any(amt is not None and amt.currency == UNSTATED for amt in amounts):
         none("a currency that is none")
+    told = [(amt.currency, amt.text()) for amt in amounts if amt is not None and amt.currency is not None]
+    places = [
+        payment.text("CdtDbtInd"),
+        refs.text("EndToEndId"),
+        refs.text("UETR"),
+        refs.text("InstrId"),
+        refs.text("TxId"),
+    ]
     return DetailShape(
-        amounts=tuple((amt.text(), amt.currency) for amt in amounts if amt is not None and amt.currency is not None),
-        side=payment.text("CdtDbtInd"),
-        references=(refs.text("EndToEndId"), refs.text("UETR"), refs.text("InstrId"), refs.text("TxId")),
-        structured=_structured(payment.only("RmtInf") or ABSENT),
+        currencies=tuple(currency for currency, _ in told),
+        amounts=_added(places, [place for _, place in told]),
+        structured=_added(places, _structured(payment.only("RmtInf") or ABSENT)),
+        places=tuple(places),
     )
 
 
-def _structured(remittance: Node) -> tuple[int, ...]:
-    return tuple(each.text("CdtrRefInf", "Ref") for each in remittance.children if each.name == "Strd")
+def _added(places: list[int], more: Sequence[int]) -> slice:
+    begin = len(places)
+    places += more
+    return slice(begin, len(places))
 
 
-def _texts(leaves: Iterable[Node]) -> Iterable[int]:
+def _structured(remittance: Node) -> list[int]:
+    return [each.text("CdtrRefInf", "Ref") for each in remittance.children if each.name == "Strd"]
+
+
+def _texts(leaves: Iterable[Node]) -> list[int]:
     return [leaf.text() for leaf in leaves]
 
 
@@ -163,12 +186,13 @@ def _account(account: Node | None) -> int:
     return number.text() if number.name in ("IBAN", "BBAN", "UPIC") else number.text("Id")
 
 
-def _code(code: Node | None) -> tuple[tuple[int, ...], int]:
+def _code(code: Node | None) -> list[int]:
+    """The words of its domain; the bank's own last."""
     if code is None:
-        return (), NOWHERE
+        return [NOWHERE]
     if any(child.name not in ("Domn", "Prtry") for child in code.children):
         none("a code of another kind")
     words: list[int] = []
     for part in ((domain := code.only("Domn")) and domain.children) or ():
         words += [part.text()] if part.name == "Cd" else _texts(part.children)
-    return tuple(words), code.text("Prtry", "Cd")
+    return [*words, code.text("Prtry", "Cd")]

@@ -1,90 +1,185 @@
-"""The shapes that entries have had so far, and the entries that the texts of one make."""
+"""Picks the texts of plainly written elements, entries or payments: by how others were written, or piece by piece."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from operator import itemgetter
+from typing import Final, Generic
 
-from token_engine.domain.entry import DETAILS_KEPT, Entry, EntryDetail
+from token_engine.iso20022.camt_pattern import Pattern, S
 from token_engine.iso20022.camt_shape import DetailShape, Shape, detail_shape_of, shape_of
 from token_engine.iso20022.camt_tags import NoShapeError
-from token_engine.iso20022.camt_texts import detail_of, entry_of
 
 _MOST: Final = 2_000
 _MOST_NEW: Final = 200
 """Of one message. Where each entry has another shape, finding them takes longer than parsing does."""
 _MOST_TAGS: Final = 400
 """So that all shapes together stay small, whatever is sent."""
-_T = TypeVar("_T")
+_OFTEN: Final = 30
+"""A pattern takes as long to make as some hundred entries take to be read without one. Twice as often for the next one
+of the same shape.
+"""
+_ALONE: Final = 1
+"""A message of one entry has no use for a pattern."""
+_MOST_PATTERNS: Final = 100
+_MOST_TRIED: Final = 8
+"""Patterns for each entry of one message."""
+_LONGEST: Final = 8_192
+"""In characters: of an entry that becomes a pattern, which takes ten times as much memory."""
 
-_Known = dict[tuple[str, str], _T | None]
-_entries: _Known[Shape] = {}
-_details: _Known[DetailShape] = {}
-"""Of all messages that were read, by prefix and tags: a bank's next message is written as the last one."""
+_TEXT: Final = bytes(b for b in range(256) if (b >= 32 or b in b"\t\n\r") and b not in b"<>&")
+_ENTITY: Final = re.compile(r"&(?:lt|gt|quot|apos|amp);")
+_ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
+
+Texts = tuple[str, ...]
+"""Of an element, in the order of its shape's places."""
 
 
-class Shapes:
-    """The shapes of one message, whose elements have this prefix."""
+class _Seen(Generic[S]):
+    """The elements of one shape: how to pick the texts of one that is taken to pieces, and how many were written."""
 
-    def __init__(self, prefix: str) -> None:
+    __slots__ = ("patterns", "pick", "shape", "untold")
+
+    def __init__(self, shape: S) -> None:
+        self.shape = shape
+        self.pick = itemgetter(*shape.places)
+        self.patterns: list[Pattern[S]] = []
+        self.untold = 0
+        """How many none of these matched."""
+
+
+class Known(Generic[S]):
+    """The shapes that elements of all messages so far had, by prefix and tags: a bank's next message is written as the
+    last one.
+    """
+
+    def __init__(self, find: Callable[[Sequence[str], str], S | None]) -> None:
+        self.seen: dict[tuple[str, str], _Seen[S] | None] = {}
+        self.find = find
+        self.patterns = 0
+
+    def forget(self) -> None:
+        """Begin anew: there are too many."""
+        self.seen.clear()
+        self.patterns = 0
+
+    def add(self, seen: _Seen[S], pattern: Pattern[S]) -> None:
+        """Keep one more pattern of a shape."""
+        if self.patterns >= _MOST_PATTERNS:
+            self.forget()
+        self.patterns += 1
+        seen.patterns.append(pattern)
+        seen.untold = 0
+
+
+ENTRIES: Final = Known[Shape](shape_of)
+PAYMENTS: Final = Known[DetailShape](detail_shape_of)
+
+
+class Shapes(Generic[S]):
+    """The shapes of one message's elements of one name, whose tags have this prefix."""
+
+    def __init__(self, known: Known[S], prefix: str) -> None:
+        self._known = known
         self._prefix = prefix
-        self._details = f"{prefix}TxDtls"
-        self._closing = f"/{prefix}TxDtls"
-        self._empty = f"{prefix}TxDtls/"
         self._new = 0
+        self._apart = 0
+        self._patterns: list[Pattern[S]] = []
+        self._last: Pattern[S] | None = None
+        self._after: dict[Pattern[S] | None, Pattern[S]] = {}
+        """Which followed which, the last time."""
 
-    def entry(self, texts: list[str]) -> Entry:
-        """The entry that these are the texts and tags of, in turn, from behind `<Ntry>` to before `</Ntry>`.
-
-        Raises NoShapeError where the parser has to look at it.
+    def alike(self, text: str, at: int) -> tuple[Pattern[S], Texts, int] | None:
+        """The texts of the element that begins here, with the blanks before it, and where it ends; None where it is
+        written like no other that has a pattern.
         """
-        tags = texts[1::2]
-        if tags.count(self._details) > 1:
-            return self._batch(texts, tags)
-        shape = self._shape(_entries, tags, shape_of)
-        texts.append("")
-        return entry_of(shape, texts)
+        pattern = self._after.get(self._last)
+        found = None if pattern is None else pattern.match(text, at)
+        if pattern is None or found is None:
+            pattern, found = self._tried(text, at, pattern)
+            if pattern is None or found is None:
+                return None
+            self._after[self._last] = pattern
+        self._last = pattern
+        texts: Texts = found.group(*pattern.groups)
+        end = found.end()
+        if text.find("&", at, end) >= 0:
+            if not _is_resolved(found[0]):
+                return None
+            texts = tuple([_unescaped(word) for word in texts])
+        return pattern, texts, end
 
-    def _batch(self, texts: list[str], tags: list[str]) -> Entry:
-        """An entry of several details in a row: its shape has one that is empty, in their place."""
-        if self._empty in tags:
+    def _tried(
+        self, text: str, at: int, but: Pattern[S] | None
+    ) -> tuple[Pattern[S], re.Match[str]] | tuple[None, None]:
+        for pattern in self._patterns:
+            if pattern is not but and (found := pattern.match(text, at)) is not None:
+                return pattern, found
+        return None, None
+
+    def taken_apart(self, element: str) -> tuple[S, Texts]:
+        """The texts of an element, from the text before it to its closing tag. Raises NoShapeError where the parser has
+        to look at it.
+        """
+        if not _is_plain(element.encode()):
             raise NoShapeError
-        begin = at = tags.index(self._details)
-        payments: list[list[str]] = []
-        while at < len(tags) and tags[at] == self._details:
-            try:
-                end = tags.index(self._closing, at)
-            except ValueError as error:
-                raise NoShapeError from error
-            payments.append(texts[2 * at + 2 : 2 * end + 1])
-            at = end + 1
-        if len(payments) == 1:
-            raise NoShapeError  # the others stand somewhere else
-        outer = self._shape(_entries, [*tags[:begin], self._empty, *tags[at:]], shape_of)
-        if not outer.itemised:
-            raise NoShapeError
-        around = [*texts[: 2 * begin + 2], *texts[2 * at :], ""]
-        details = tuple([self._detail(payment, outer.currency) for payment in payments])
-        return entry_of(outer, around, details if len(details) <= DETAILS_KEPT else ())
+        pieces = element.replace(">", "<").split("<")
+        seen = self._seen(pieces[3:-2:2])
+        self._apart += 1
+        if self._apart > _ALONE:
+            self._learn(seen, pieces, element)
+        if "&" in element or "\r" in element:
+            if not _is_resolved(element):
+                raise NoShapeError
+            pieces[::2] = map(_unescaped, pieces[::2])  # never the tags between them
+        return seen.shape, seen.pick([*pieces[2:-2], ""])
 
-    def _detail(self, texts: list[str], currency: str) -> EntryDetail:
-        shape = self._shape(_details, texts[1::2], detail_shape_of)
-        texts.append("")
-        return detail_of(shape, texts, currency)
-
-    def _shape(self, known: _Known[_T], tags: list[str], find: Callable[[Sequence[str], str], _T | None]) -> _T:
+    def _seen(self, tags: Sequence[str]) -> _Seen[S]:
         if len(tags) > _MOST_TAGS:
             raise NoShapeError
+        known = self._known
         key = self._prefix, "<".join(tags)
-        if key in known:
-            shape = known[key]
-        else:
-            if self._new == _MOST_NEW:
+        seen = known.seen.get(key)
+        if seen is None:
+            if key in known.seen or self._new == _MOST_NEW:
                 raise NoShapeError
             self._new += 1
-            if len(known) >= _MOST:
-                known.clear()
-            shape = known[key] = find(tags, self._prefix)
-        if shape is None:
-            raise NoShapeError
-        return shape
+            if len(known.seen) >= _MOST:
+                known.forget()
+            shape = known.find(tags, self._prefix)
+            seen = known.seen[key] = None if shape is None else _Seen(shape)
+            if seen is None:
+                raise NoShapeError
+        return seen
+
+    def _learn(self, seen: _Seen[S], pieces: Sequence[str], element: str) -> None:
+        """Look for its like from now on, where there is a pattern of it, or it is time to make one."""
+        if len(element) > _LONGEST:
+            return
+        pattern = next((each for each in seen.patterns if each.match(element, 0)), None)
+        if pattern is None:
+            seen.untold += 1
+            if seen.untold < _OFTEN << len(seen.patterns):
+                return  # indented each in its own way, they would be as many patterns
+            pattern = Pattern(pieces, seen.shape)
+            self._known.add(seen, pattern)
+        if len(self._patterns) < _MOST_TRIED:
+            self._patterns.append(pattern)
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether `<` and `>` take turns, beginning with `<`, and every character is one that XML allows."""
+    marks = text.translate(None, _TEXT).replace(b"&", b"")
+    return marks == b"<>" * (len(marks) // 2)
+
+
+def _is_resolved(text: str) -> bool:
+    """Whether every `&` begins one of the entities that need no declaration."""
+    return len(_ENTITY.findall(text)) == text.count("&")
+
+
+def _unescaped(text: str) -> str:
+    """What a parser makes of the line ends and the five entities that XML knows without declaring them."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], text) if "&" in text else text

@@ -47,6 +47,8 @@ _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 
 def account_number(text: str) -> str:
     """An IBAN in capitals without blanks; the bank's own number as it is, without outer blanks."""
+    if _IBAN.fullmatch(text):
+        return text
     word = text.strip()
     compact = word.replace(" ", "").upper()
     return compact if _IBAN.fullmatch(compact) else word
