@@ -81,7 +81,7 @@ def _lay(arena: Arena, events: Sequence[Event]) -> set[_Match]:
         connection.execute(
             "INSERT INTO statements (id, account_id, message_id, bank_message_id, identity, content, statement_date,"
             " closing_balance, entries, booked_sum, cut_off, state, checks, at)"
-            " VALUES (1, %s, 1, 'S', 'S', '', '2025-11-01', 0, %s, 0, '2025-11-02Z', 'PENDING', '[]', now())",
+            " VALUES (1, %s, 1, 'S', 'S', '', '2025-11-01', 0, %s, 0, '2025-11-02Z', 'ACCEPTED', '[]', now())",
             [account_id(0), len(lines)],
         )
         _copy(connection, _ENTRIES, (_entry(number, line) for number, line in enumerate(lines, 1)))
