@@ -153,7 +153,7 @@ INSERT INTO archive_bundles VALUES ('all', 1, '2025-11-18', 1, sha256('m'), 'tok
 INSERT INTO bank_connections VALUES ('bank', 'json', '{{}}', 'ann', '2025-11-19Z');
 INSERT INTO account_polling (account_id, connection, every_minutes, offset_seconds, next_slot_at, set_by, set_at)
 VALUES ('{ACCOUNT}', 'bank', 15, 0, '2025-11-19Z', 'ann', '2025-11-19Z');
-INSERT INTO intraday_runs VALUES ('00000000-0000-4000-8000-0000000000d1', 'ann', '2025-11-19Z', NULL, true, 0);
+INSERT INTO intraday_runs VALUES ('00000000-0000-4000-8000-0000000000d1', 'ann', '2025-11-19Z', NULL, true, 0, 1);
 INSERT INTO balance_polls (account_id, slot_at, claimed_at, claimed_by, answered_at)
 VALUES ('{ACCOUNT}', '2025-11-19Z', '2025-11-19Z', 'engine', '2025-11-19Z');
 INSERT INTO balance_observations (account_id, poll_id, observed_at, as_of, balance, balance_type, ledger_balance,
@@ -172,6 +172,7 @@ INSERT INTO bank_entries (account_id, message_id, origin, bank_message_id, amoun
 VALUES ('{ACCOUNT}', 1, 'camt.053', 'M', 10, 'CRDT', 'BOOK', false, 10, 'CRDT BOOK ref R15', 0);
 """,
     16: "",
+    17: "",
 }
 """By the schema version whose engine could have written them."""
 

@@ -41,7 +41,8 @@ CREATE TABLE intraday_runs (
     -- how far that has come, and how many they were; NULL: not begun.
     reviewed_to UUID,
     review_ended BOOLEAN NOT NULL DEFAULT false,
-    reviewed INTEGER NOT NULL DEFAULT 0
+    reviewed INTEGER NOT NULL DEFAULT 0,
+    to_ask INTEGER NOT NULL
 );
 CREATE INDEX intraday_runs_to_review ON intraday_runs (started_at) WHERE NOT review_ended;
 ALTER TABLE account_polling ADD CONSTRAINT account_polling_run FOREIGN KEY (run_id) REFERENCES intraday_runs (id);
