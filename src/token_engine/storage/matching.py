@@ -29,6 +29,8 @@ _TEMPORARY: Final = frozenset(
 sizes that no statistics know yet. What looks into tables that hold years may look up a row at a time.
 """
 
+_PAIRS: Final = frozenset({"met", "one_to_one", "amount_date"})
+"""Passes of which each row names two items, an entry and a movement; a row of another names one at least."""
 _TABLES: Final = (
     "accounts", "reversed", "unstated", "open", "found", "details", "kin", "near", "recent", "residue",
 )  # fmt: skip
@@ -81,7 +83,9 @@ class _Run:
         self._statements = list(statement_ids)
         self._common = {"statements": self._statements, "now": now}
         self._open = 0
-        """Items of both sides that nothing had been found for when they were last counted; `_found`: rows since."""
+        """Items of both sides that nothing had been found for when they were last counted; `_found`: how many of them
+        at least rows written since name.
+        """
         self._found = 0
 
     async def gather(self) -> None:
@@ -107,7 +111,7 @@ class _Run:
             # Most ledgers know one reference of the bank's many: the others pair nothing, and cost as much.
             if key in shared:
                 await self._find("one_to_one", key=key, shared=list(shared), **{"pass": rule})
-                if self._found * 4 > self._open:
+                if self._found * 2 > self._open:
                     await self._go_on_with_the_rest()
         await self._go_on_with_the_rest()
 
@@ -168,12 +172,16 @@ class _Run:
     async def _find(self, name: str, **more: Any) -> int:
         """Run a pass; how many rows it wrote into `matching_found`."""
         found = await self._do(name, **more)
-        self._found += found
+        self._found += found * 2 if name in _PAIRS else found
         return found
 
     async def _go_on_with_the_rest(self) -> None:
         """Leave out what the passes since have found."""
         if not self._found:
+            return
+        if self._found == self._open:  # of most statements, nothing is left
+            self._found = self._open = 0
+            await self._tx.execute(b"TRUNCATE matching_open")
             return
         self._found = 0
         self._open = await self._do("rest")

@@ -31,7 +31,7 @@ CREATE TEMP TABLE matching_reversed ON COMMIT DROP AS
 SELECT m.reverses AS movement_id, m.id AS by_movement, m.account_id
 FROM matching_accounts a JOIN ledger_movements m ON m.account_id = a.account_id
     AND m.id > a.last_movement AND m.id <= a.newest_movement
-WHERE m.kind = 'reversal'
+WHERE m.reverses IS NOT NULL
 
 -- name: broken
 -- A ledger kept elsewhere may take back what was matched: what the bank booked waits for an answer again.

@@ -141,20 +141,24 @@ ORDER BY e.id
 INSERT INTO paired SELECT * FROM unnest(%s::integer[], %s::integer[], %s::bigint[])
 
 -- name: record
--- What no known movement is, is a movement. Those of one name are numbered on from the ones that are known by it: few
--- have one name, so the names alone are compared, and the lines go by as they are.
-WITH names AS MATERIALIZED (
-    SELECT c.account_id, s.amount, s.identity, count(*) AS alike
+-- What no known movement is, is a movement. Those of one name are numbered on from the ones that are known by it. Few
+-- have one name: those of which more lines have the hash are looked for, and names compared among them alone.
+WITH repeated AS MATERIALIZED (
+    SELECT hash_record_extended((c.account_id, s.amount, s.identity), 0) AS hash
     FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
-    WHERE p.entry_id IS NULL GROUP BY 1, 2, 3
+    WHERE p.entry_id IS NULL GROUP BY 1 HAVING count(*) > 1
 ), numbered AS (
-    SELECT s.entry_id, row_number() OVER (PARTITION BY account_id, amount, identity ORDER BY s.statement, s.line) - 1 AS n
-    FROM stated s JOIN closing c USING (statement) JOIN names r USING (account_id, amount, identity)
-        LEFT JOIN paired p USING (statement, line)
-    WHERE r.alike > 1 AND p.entry_id IS NULL
+    SELECT s.entry_id, row_number() OVER (PARTITION BY c.account_id, s.amount, s.identity ORDER BY s.statement, s.line) - 1 AS n
+    FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
+    WHERE p.entry_id IS NULL
+        AND hash_record_extended((c.account_id, s.amount, s.identity), 0) IN (SELECT hash FROM repeated)
 ), known AS (
-    SELECT e.account_id, e.amount, e.identity, count(*) AS n
-    FROM names JOIN bank_entries e USING (account_id, amount, identity) GROUP BY 1, 2, 3
+    SELECT e.account_id, e.amount, e.identity, count(*) AS n FROM bank_entries e
+    WHERE (e.account_id, e.amount, e.identity) IN (
+        SELECT c.account_id, s.amount, s.identity
+        FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
+        WHERE p.entry_id IS NULL)
+    GROUP BY 1, 2, 3
 )
 INSERT INTO bank_entries (id, account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
     position_change, booking_date, value_date, servicer_reference, entry_reference, end_to_end_id, uetr, instruction_id,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -37,6 +39,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     refused: Refusal | None = None
     file: Path | None = None
+
+    def opened(self) -> BinaryIO:
+        """What was received, to be read. Raises OSError where its file is gone."""
+        return BytesIO(self.raw) if self.file is None else self.file.open("rb")
 
 
 def delivery(raw: bytes, door: Door, source: str, received_at: datetime) -> Delivery:

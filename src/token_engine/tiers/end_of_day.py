@@ -9,17 +9,11 @@ A message is taken in whole or not at all. A statement that fails a check is kep
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from io import BytesIO
 from itertools import count
-from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 from msgspec import structs
@@ -29,7 +23,7 @@ from token_engine.domain.backing import policy_for
 from token_engine.domain.closed_day import ClosedDay, WaitingPages
 from token_engine.domain.receipt import AlreadyRecorded, Receipt, Recorded
 from token_engine.domain.refusal import Refusal, RefusedError
-from token_engine.storage import calendars, parts, positions, staging, statements
+from token_engine.storage import calendars, positions, staging, statements
 from token_engine.storage.database import Transaction
 from token_engine.storage.messages import KnownMessage, Settled
 from token_engine.tiers.acceptance import Directory, as_account_id
@@ -41,6 +35,7 @@ from token_engine.tiers.paging import name_of
 from token_engine.tiers.progress import Progress, unheard
 from token_engine.tiers.recognising import Found, Locked, Recogniser
 from token_engine.tiers.settled import rejected, settled
+from token_engine.tiers.squeezing import Squeezing, squeezing
 from token_engine.tiers.stating import Stated, stage
 
 _IN_PARTS: Final = 256 * 1024
@@ -92,17 +87,18 @@ async def record(tx: Transaction, batch: Sequence[Delivery], now: datetime, say:
     means that the whole batch was lost and may be tried again.
     """
     fresh = {d.digest: d for d in batch}
-    taking = _Taking(tx, now, say)
-    await staging.create(tx)
-    say("asking whether it is known", 0, 0)
-    book = await statements.kept(tx, fresh)
-    done, of = 0, sum(delivery.size for delivery in fresh.values())
-    for digest, delivery in fresh.items():
-        come = partial(_come, say, done, of)
-        await taking.read(delivery, book.kept.get(digest), come)
-        done += delivery.size
-    await staging.analyze(tx)
-    await taking.close()
+    async with squeezing() as squeezed:
+        taking = _Taking(tx, squeezed, now, say)
+        await staging.create(tx)
+        say("asking whether it is known", 0, 0)
+        book = await statements.kept(tx, fresh)
+        done, of = 0, sum(delivery.size for delivery in fresh.values())
+        for digest, delivery in fresh.items():
+            come = partial(_come, say, done, of)
+            await taking.read(delivery, book.kept.get(digest), come)
+            done += delivery.size
+        await staging.analyze(tx)
+        await taking.close()
     return [taking.receipts[d.digest] for d in batch]
 
 
@@ -113,8 +109,9 @@ def _come(say: Progress, before: int, of: int, done: int) -> None:
 class _Taking:
     """A batch while it is taken in."""
 
-    def __init__(self, tx: Transaction, now: datetime, say: Progress) -> None:
+    def __init__(self, tx: Transaction, squeezed: Squeezing, now: datetime, say: Progress) -> None:
         self._tx = tx
+        self._squeezed = squeezed
         self._now = now
         self._say = say
         self._numbers = count(1)
@@ -133,8 +130,12 @@ class _Taking:
         if delivery.refused is not None:
             self._messages.append(_Message(delivery, [], delivery.refused))
             return
-        with _opened(delivery) as source:
-            reading = await stage(self._tx, source, self._numbers, come)
+        if _is_large(delivery, known):
+            async with self._squeezed.reading(delivery) as source:
+                reading = await stage(self._tx, source, self._numbers, come)
+        else:
+            with delivery.opened() as whole:
+                reading = await stage(self._tx, whole, self._numbers, come)
         if reading.refusal is None and not reading.statements:
             reading.refusal = Refusal("no_statement", "the message holds no statement")
         self._messages.append(_Message(delivery, reading.statements, reading.refusal))
@@ -158,7 +159,7 @@ class _Taking:
                 self.receipts[message.delivery.digest] = await again(self._tx, known)
                 continue
             message.kept_as = known.id if known is not None else book.fresh_ids[message.delivery.digest]
-            if message.delivery.file is not None or (known is None and message.delivery.size > _IN_PARTS):
+            if _is_large(message.delivery, known):
                 self._large[message.kept_as] = message.delivery
             if message.refusal is not None:
                 await self._void(message, message.refusal)
@@ -171,19 +172,19 @@ class _Taking:
         await self._keep(messages)
         # Each once: two messages may bring the same statement.
         days = list({id(day): day for message in messages for day in message.days}.values())
-        async with self._squeezed() as keep_large:  # compressed beside the database's work, which is on another core
-            await close_days(self._tx, days, self._changes, self._now, self._say)
-            for day in days:
-                if day.brought:
-                    await statements.join_pages(self._tx, day.brought, day.account.id, day.pages_of, day.number)
-            for message in messages:
-                kind = Recorded if message.days or message.waiting() else AlreadyRecorded
-                self.receipts[message.delivery.digest] = kind(
-                    message.kept_as, message.message_id, (), message.closed(), message.waiting()
-                )
-            self._say("keeping the message", 0, 0)
-            await self._changes.write(self._tx, self._settled)
-            await keep_large()
+        await close_days(self._tx, days, self._changes, self._now, self._say)
+        for day in days:
+            if day.brought:
+                await statements.join_pages(self._tx, day.brought, day.account.id, day.pages_of, day.number)
+        for message in messages:
+            kind = Recorded if message.days or message.waiting() else AlreadyRecorded
+            self.receipts[message.delivery.digest] = kind(
+                message.kept_as, message.message_id, (), message.closed(), message.waiting()
+            )
+        self._say("keeping the message", 0, 0)
+        await self._changes.write(self._tx, self._settled)
+        for number, delivery in self._large.items():
+            await self._squeezed.keep(self._tx, number, delivery)
 
     async def _keep(self, messages: Iterable[_Message]) -> None:
         """The messages themselves, before what refers to them. Their answers are their statements'."""
@@ -197,27 +198,6 @@ class _Taking:
                     name = name_of(m.statements[place])
                     await statements.keep_page(self._tx, m.kept_as, place, found.account_id, name)
 
-    @asynccontextmanager
-    async def _squeezed(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-        """Compress messages that are kept in parts; what is yielded keeps them, rejected or not."""
-        with tempfile.TemporaryDirectory() as home, ThreadPoolExecutor(1, "squeezing") as thread:
-            loop = asyncio.get_running_loop()
-            squeezing = {
-                number: loop.run_in_executor(thread, _squeeze, delivery, Path(home) / str(number))
-                for number, delivery in self._large.items()
-            }
-
-            async def keep() -> None:
-                for number, work in squeezing.items():
-                    await work
-                    with (Path(home) / str(number)).open("rb") as squeezed:
-                        await parts.keep(self._tx, number, squeezed)
-
-            try:
-                yield keep
-            finally:  # a thread cannot be cancelled, and would write where nothing is any more
-                await asyncio.gather(*squeezing.values(), return_exceptions=True)
-
     async def _void(self, message: _Message, refusal: Refusal) -> None:
         delivery, stated = message.delivery, message.statements
         if delivery.file is None:
@@ -227,6 +207,11 @@ class _Taking:
         row = settled(delivery, message.kept_as, self._now, "REJECTED", name, refusal=refusal)
         self._settled.append(row)
         self.receipts[delivery.digest] = rejected(self._changes, delivery, message.kept_as, name, refusal)
+
+
+def _is_large(delivery: Delivery, known: KnownMessage | None) -> bool:
+    """Whether it is kept in parts. One that was rejected before lies whole in its row."""
+    return delivery.file is not None or (known is None and delivery.size > _IN_PARTS)
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -249,17 +234,6 @@ async def again(tx: Transaction, known: KnownMessage) -> AlreadyRecorded:
     numbers = list(dict.fromkeys([*answer.statements, *joined.values()]))
     days = tuple(_decode_day(told) for told in await statements.answers(tx, numbers))
     return AlreadyRecorded(known.id, answer.message_id, (), days, () if joined else answer.waiting)
-
-
-def _squeeze(delivery: Delivery, into: Path) -> None:
-    """Raises OSError where the file is not what it was when it was taken in: somebody writes to it still."""
-    with _opened(delivery) as source, into.open("wb") as squeezed:
-        if parts.squeeze(source, squeezed) != delivery.digest:
-            raise OSError(f"{delivery.source} changed while it was read")
-
-
-def _opened(delivery: Delivery) -> BinaryIO:
-    return BytesIO(delivery.raw) if delivery.file is None else delivery.file.open("rb")
 
 
 async def lock(tx: Transaction, names: Iterable[str]) -> Locked:
