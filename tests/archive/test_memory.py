@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 from datetime import UTC, datetime
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -62,7 +61,7 @@ async def fill(url: str, file: Path) -> None:
             )  # fmt: skip
             source.seek(0)
             with TemporaryFile() as squeezed:
-                parts.squeeze(iter(partial(source.read, 1_000_000), b""), squeezed)
+                parts.squeeze(source, squeezed)
                 await parts.keep(road.tx, row["id"], squeezed)
 
 

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -357,7 +356,7 @@ def test_a_message_in_parts_is_archived_as_it_came(desk: Desk, tmp_path: Path) -
                 sha256(raw).digest(), NOW, len(raw), NOW,
             )  # fmt: skip
             with (tmp_path / "raw").open("rb") as source, TemporaryFile() as squeezed:
-                parts.squeeze(iter(partial(source.read, 1_000_000), b""), squeezed)
+                parts.squeeze(source, squeezed)
                 await parts.keep(road.tx, row["id"], squeezed)
 
     asyncio.run(keep())

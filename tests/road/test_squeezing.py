@@ -1,4 +1,4 @@
-"""A large message is compressed while it is read: what is kept of it is what was read, whatever happens meanwhile."""
+"""A large message is compressed while it is read: what is kept of it is what was digested and read, or nothing is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import pytest
 
@@ -18,7 +18,6 @@ from token_engine.tiers.delivery import Delivery, Door, delivery
 from token_engine.tiers.squeezing import Squeezing, squeezing
 
 LARGE = os.urandom(9_000_000)
-"""More than two blocks, which nothing shrinks."""
 
 
 def in_file(path: Path, raw: bytes) -> Delivery:
@@ -41,16 +40,13 @@ async def kept_of(road: Road, number: int) -> bytes:
     return zlib.decompress(b"".join(bytes(row["deflated"]) for row in rows))
 
 
-@pytest.mark.parametrize("much", [0, 1, 100_000, 4 * 1024 * 1024, len(LARGE)])
-def test_all_of_a_message_is_kept_however_much_of_it_was_read(bench: Bench, tmp_path: Path, much: int) -> None:
-    """A refused one is read to the place that is wrong."""
-
+def test_several_of_a_batch_are_kept_each_under_its_number(bench: Bench, tmp_path: Path) -> None:
     async def story(road: Road) -> None:
+        several = [in_file(tmp_path / "large.xml", LARGE), delivery(LARGE[:-1], Door.HTTP, "b", NOW)]
         async with squeezing() as squeezed:
-            for kept in (in_file(tmp_path / "large.xml", LARGE), delivery(LARGE[:-1], Door.HTTP, "b", NOW)):
-                async with squeezed.reading(kept) as source:
-                    while source.tell() < much and source.read(65_536):
-                        pass
+            for kept in several:
+                squeezed.begin(kept)
+            for kept in reversed(several):
                 number = await row_of(road, kept)
                 await squeezed.keep(road.tx, number, kept)
                 assert sha256(await kept_of(road, number)).digest() == kept.digest
@@ -58,16 +54,16 @@ def test_all_of_a_message_is_kept_however_much_of_it_was_read(bench: Bench, tmp_
     bench.void(story)
 
 
-def changed_where_it_was_read(path: Path) -> None:
+def written_to(path: Path) -> None:
     with path.open("r+b") as file:
-        file.write(b"<")
-
-
-def changed_further_on(path: Path) -> None:
-    before = path.stat()
-    with path.open("r+b") as file:
-        file.seek(8_000_000)
         file.write(b"another")
+
+
+def written_to_and_back(path: Path) -> None:
+    before = path.stat()
+    written_to(path)
+    with path.open("r+b") as file:
+        file.write(LARGE[:7])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
@@ -76,15 +72,31 @@ def grown(path: Path) -> None:
         file.write(b"\n")
 
 
-@pytest.mark.parametrize("change", [changed_where_it_was_read, changed_further_on, grown])
+def replaced(path: Path) -> None:
+    other = path.with_suffix(".new")
+    other.write_bytes(LARGE)
+    other.rename(path)
+
+
+@pytest.mark.parametrize("change", [written_to, written_to_and_back, grown, replaced])
+@pytest.mark.parametrize("first", ["compressed", "changed"])
 def test_a_file_that_changes_while_it_is_read_is_not_kept(
-    bench: Bench, tmp_path: Path, change: Callable[[Path], None]
+    bench: Bench, tmp_path: Path, change: Callable[[Path], None], first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    squeeze = parts.squeeze
+
+    def late(source: BinaryIO, into: BinaryIO) -> bytes:
+        change(tmp_path / "large.xml")
+        return squeeze(source, into)
+
     async def story(road: Road) -> None:
         async with squeezing() as squeezed:
             kept = in_file(tmp_path / "large.xml", LARGE)
-            async with squeezed.reading(kept) as source:
-                source.read(5_000_000)
+            if first == "changed":
+                monkeypatch.setattr(parts, "squeeze", late)
+            squeezed.begin(kept)
+            if first == "compressed":
+                await asyncio.to_thread(done, squeezed)
                 change(tmp_path / "large.xml")
             with pytest.raises(OSError, match=r"large\.xml changed while it was read"):
                 await squeezed.keep(road.tx, await row_of(road, kept), kept)
@@ -92,39 +104,22 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(
     bench.void(story)
 
 
-def test_a_disk_that_is_full_stops_nobody_who_reads(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> bytes:
-        raise OSError(28, "No space left on device")
-
-    async def story(road: Road) -> None:
-        kept = in_file(tmp_path / "large.xml", LARGE * 2)
-        monkeypatch.setattr(parts, "squeeze", full)
-        async with asyncio.timeout(30), squeezing() as squeezed:
-            async with squeezed.reading(kept) as source:
-                await asyncio.to_thread(source.read, 1)
-            with pytest.raises(OSError, match="No space left"):
-                await squeezed.keep(road.tx, await row_of(road, kept), kept)
-
-    bench.void(story)
+def done(squeezed: Squeezing) -> None:
+    """Wait until the thread has done all that it was given."""
+    squeezed._thread.submit(lambda: None).result(30)
 
 
-def test_a_batch_that_is_given_up_half_read_leaves_neither_thread_nor_file(tmp_path: Path) -> None:
+def test_a_batch_that_is_given_up_leaves_neither_thread_nor_file(tmp_path: Path) -> None:
     homes = []
 
     async def run() -> None:
         async with asyncio.timeout(30), squeezing() as squeezed:
-            homes.append(home_of(squeezed))
-            async with squeezed.reading(in_file(tmp_path / "large.xml", LARGE)) as source:
-                source.read(5_000_000)
-                assert list(homes[0].iterdir())
-                raise RuntimeError("the database went away")
+            squeezed.begin(in_file(tmp_path / "large.xml", LARGE))
+            await asyncio.to_thread(done, squeezed)
+            homes.append(squeezed._home)
+            assert list(homes[0].iterdir())
+            raise RuntimeError("the database went away")
 
     with pytest.raises(RuntimeError, match="the database went away"):
         asyncio.run(run())
     assert not homes[0].exists()
-
-
-def home_of(squeezed: Squeezing) -> Path:
-    return squeezed._home

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from hashlib import sha256
 from typing import BinaryIO, Final
 
@@ -11,19 +10,18 @@ from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
 
 _sql = load("parts")
+_READ: Final = 4 * 1024 * 1024
 _PART: Final = 1024 * 1024
 _LEVEL: Final = 1
 """XML of a bank shrinks to a tenth at the fastest level; more would cost more time than it saves space."""
 
 
-def squeeze(blocks: Iterable[bytes], into: BinaryIO) -> bytes:
-    """Write all blocks of a message compressed; the SHA-256 of the whole. Large blocks take a core for themselves, and
-    no lock that others want.
-    """
+def squeeze(source: BinaryIO, into: BinaryIO) -> bytes:
+    """Write all of `source` compressed; its SHA-256. Takes a core for itself, and no lock that others want."""
     squeezing, digest = zlib.compressobj(_LEVEL), sha256()
-    for block in blocks:
-        digest.update(block)
-        into.write(squeezing.compress(block))
+    while data := source.read(_READ):
+        digest.update(data)
+        into.write(squeezing.compress(data))
     into.write(squeezing.flush())
     into.seek(0)
     return digest.digest()

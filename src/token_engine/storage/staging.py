@@ -136,7 +136,9 @@ def _details(details: Sequence[EntryDetail]) -> str:
 
 async def create(tx: Transaction) -> None:
     """Make the tables, empty; they go with the transaction."""
-    for statement in (_sql.settings, _sql.create, _sql.create_paired, _sql.create_closing, _sql.clear):
+    for statement in (
+        _sql.settings, _sql.create, _sql.create_paired, _sql.create_closing, _sql.create_named, _sql.clear,
+    ):  # fmt: skip
         await tx.execute(statement)
 
 
@@ -236,7 +238,11 @@ async def awaited(tx: Transaction) -> list[Awaited]:
 
 async def record(tx: Transaction, met: Sequence[int]) -> None:
     """Record the lines that are no known movement as entries; `met` are those that met what was expected."""
+    await tx.execute(_sql.find_named)
+    # All that is read now is the transaction's own: whatever the planner thinks of its sizes, no nested loops.
+    await tx.execute(b"SET LOCAL enable_nestloop = off")
     await tx.execute(_sql.record, [Column(met)])
+    await tx.execute(b"SET LOCAL enable_nestloop = on")
     await tx.execute(_sql.tell)
 
 

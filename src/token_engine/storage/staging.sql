@@ -26,6 +26,12 @@ CREATE TEMPORARY TABLE IF NOT EXISTS closing (
     bank_message_id VARCHAR NOT NULL, turned BOOLEAN NOT NULL, ours BOOLEAN NOT NULL, valued_until DATE
 ) ON COMMIT DROP
 
+-- name: create_named
+-- Names that lines have and entries have already, and how many entries.
+CREATE TEMPORARY TABLE IF NOT EXISTS named (
+    account_id UUID NOT NULL, amount NUMERIC NOT NULL, identity VARCHAR COLLATE "C" NOT NULL, entries BIGINT NOT NULL
+) ON COMMIT DROP
+
 -- name: copy
 COPY stated (statement, line, amount, change, turned, credit_debit, status, reversal, booking_date, value_date,
     servicer_reference, entry_reference, end_to_end_id, uetr, instruction_id, transaction_id, creditor_reference,
@@ -68,10 +74,10 @@ SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::uuid[], %s::bigint[], %s::
 SET LOCAL work_mem = '256MB'
 
 -- name: clear
-TRUNCATE stated, paired, closing
+TRUNCATE stated, paired, named, closing
 
 -- name: forget
-TRUNCATE closing, paired
+TRUNCATE closing, paired, named
 
 -- name: loose
 -- Whether any of these accounts may have movements that no standing statement contains: notified ones, those of a
@@ -140,9 +146,18 @@ ORDER BY e.id
 -- name: pair
 INSERT INTO paired SELECT * FROM unnest(%s::integer[], %s::integer[], %s::bigint[])
 
+-- name: find_named
+INSERT INTO named
+SELECT e.account_id, e.amount, e.identity, count(*) FROM bank_entries e
+WHERE (e.account_id, e.amount, e.identity) IN (
+    SELECT c.account_id, s.amount, s.identity
+    FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
+    WHERE p.entry_id IS NULL)
+GROUP BY 1, 2, 3
+
 -- name: record
--- What no known movement is, is a movement. Those of one name are numbered on from the ones that are known by it. Few
--- have one name: those of which more lines have the hash are looked for, and names compared among them alone.
+-- What no known movement is, is a movement. Those of one name are numbered on from the entries that have it. Few have
+-- one name: lines of which another has the hash are looked for, and names compared among them alone.
 WITH repeated AS MATERIALIZED (
     SELECT hash_record_extended((c.account_id, s.amount, s.identity), 0) AS hash
     FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
@@ -152,13 +167,6 @@ WITH repeated AS MATERIALIZED (
     FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
     WHERE p.entry_id IS NULL
         AND hash_record_extended((c.account_id, s.amount, s.identity), 0) IN (SELECT hash FROM repeated)
-), known AS (
-    SELECT e.account_id, e.amount, e.identity, count(*) AS n FROM bank_entries e
-    WHERE (e.account_id, e.amount, e.identity) IN (
-        SELECT c.account_id, s.amount, s.identity
-        FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
-        WHERE p.entry_id IS NULL)
-    GROUP BY 1, 2, 3
 )
 INSERT INTO bank_entries (id, account_id, message_id, origin, bank_message_id, amount, credit_debit, status, reversal,
     position_change, booking_date, value_date, servicer_reference, entry_reference, end_to_end_id, uetr, instruction_id,
@@ -166,10 +174,10 @@ INSERT INTO bank_entries (id, account_id, message_id, origin, bank_message_id, a
 OVERRIDING SYSTEM VALUE
 SELECT s.entry_id, c.account_id, c.message_id, 'camt.053', c.bank_message_id, s.amount, s.credit_debit, s.status,
     s.reversal, f.moves, s.booking_date, s.value_date, s.servicer_reference, s.entry_reference, s.end_to_end_id, s.uetr,
-    s.instruction_id, s.transaction_id, s.identity, coalesce(k.n, 0) + coalesce(m.n, 0),
+    s.instruction_id, s.transaction_id, s.identity, coalesce(k.entries, 0) + coalesce(m.n, 0),
     c.ours AND f.moves > 0 AND s.entry_id <> ALL (%s::bigint[])
 FROM stated s JOIN closing c USING (statement) LEFT JOIN paired p USING (statement, line)
-    LEFT JOIN numbered m ON m.entry_id = s.entry_id LEFT JOIN known k USING (account_id, amount, identity)
+    LEFT JOIN numbered m ON m.entry_id = s.entry_id LEFT JOIN named k USING (account_id, amount, identity)
     CROSS JOIN LATERAL (
         SELECT CASE WHEN s.status <> 'BOOK' THEN 0 WHEN c.turned THEN s.turned ELSE s.change END AS moves) f
 WHERE p.entry_id IS NULL

@@ -131,11 +131,9 @@ class _Taking:
             self._messages.append(_Message(delivery, [], delivery.refused))
             return
         if _is_large(delivery, known):
-            async with self._squeezed.reading(delivery) as source:
-                reading = await stage(self._tx, source, self._numbers, come)
-        else:
-            with delivery.opened() as whole:
-                reading = await stage(self._tx, whole, self._numbers, come)
+            self._squeezed.begin(delivery)
+        with delivery.opened() as source:
+            reading = await stage(self._tx, source, self._numbers, come)
         if reading.refusal is None and not reading.statements:
             reading.refusal = Refusal("no_statement", "the message holds no statement")
         self._messages.append(_Message(delivery, reading.statements, reading.refusal))

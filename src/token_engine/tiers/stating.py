@@ -9,7 +9,7 @@ from contextlib import aclosing
 from datetime import date
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Final, Protocol
+from typing import BinaryIO, Final
 
 from token_engine.domain.entry import CreditDebit, Entry, EntryStatus, ReversalSign, adds, signed_amount
 from token_engine.domain.money import EXACT, UNSTATED, check_decimals, fits, sum_exactly
@@ -31,12 +31,6 @@ _AT_ONCE: Final = 200
 """Of them: few enough to be still at hand in the processor when they are written as rows."""
 _ZERO: Final = Decimal(0)
 _Mark = tuple[CreditDebit, bool, EntryStatus, date | None]
-
-
-class Source(Readable, Protocol):
-    """Where a message is read from; it says how far that has come, in bytes."""
-
-    def tell(self) -> int: ...
 
 
 class Stated:
@@ -175,7 +169,7 @@ class Reading:
 
 
 async def stage(
-    tx: Transaction, source: Source, numbers: Iterator[int], come: Callable[[int], None] = lambda _: None
+    tx: Transaction, source: BinaryIO, numbers: Iterator[int], come: Callable[[int], None] = lambda _: None
 ) -> Reading:
     """Read a message's statements and stage their lines; what they are, or why they are none. `come` is called with how
     many bytes of the source are read, once in a while.
@@ -186,7 +180,7 @@ async def stage(
     return reading
 
 
-async def _chunks(reading: Reading, source: Source, come: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
+async def _chunks(reading: Reading, source: BinaryIO, come: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
     """Read beside the event loop, so that other doors are answered meanwhile; in one thread from beginning to end,
     because what the XML parser makes lies in memory of its thread: fed from another, it frees what is not its own.
     """
