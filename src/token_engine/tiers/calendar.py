@@ -174,7 +174,7 @@ def _there(changes: Changes, account: Account, row: Missing, day: date, referenc
         None, type=STATEMENT_MISSING, subject=row.subject,
     )  # fmt: skip
     event_id = f"{_event_id(account.id, day)}.over"
-    resolving.resolve_or_leave(changes, account, row, last, f"the statement came: {reference}", event_id)
+    resolving.resolve(changes, account, row, last, f"the statement came: {reference}", event_id)
 
 
 def _event_id(account_id: UUID, day: date) -> str:

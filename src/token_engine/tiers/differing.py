@@ -36,7 +36,7 @@ async def settle_differing(
         gap, open_one = one.explanation.gap, known.get(one.account.id)
         if open_one is not None:
             if gap:
-                changes.updated(_discrepancy(one, now, open_one.id))
+                resolving.keep(changes, open_one, _discrepancy(one, now, open_one.id), _text(one, gap))
             else:
                 last = structs.replace(_discrepancy(one, now, open_one.id), severity=open_one.severity)
                 text = f"the bank's balance is explained by poll {one.answered.poll_id}"

@@ -29,6 +29,10 @@ class Finding(NamedTuple):
     severity: Level
     text: str
 
+    def is_of(self, known: Unresolved) -> bool:
+        """Whether it has the figures that one already has."""
+        return (self.expected, self.actual, self.severity) == (known.expected, known.actual, known.severity)
+
 
 class Source(NamedTuple):
     """The message that findings come of."""
@@ -53,8 +57,8 @@ async def settle(
         if known is None:
             raised = _discrepancy(key, finding, account, source)
             changes.raised(raised, account, finding.text, f"finding.{raised.id}")
-        elif (known.expected, known.actual, known.severity) != (finding.expected, finding.actual, finding.severity):
-            changes.updated(_discrepancy(key, finding, account, source, known.id))
+        elif known.gone_since is not None or not finding.is_of(known):
+            resolving.keep(changes, known, _discrepancy(key, finding, account, source, known.id), finding.text)
     for key, known in open_now.items():
         judged = known.subject == str(day) or (known.type == NOTIFIED_NOT_STATED and known.subject < str(day))
         if judged and key not in found:

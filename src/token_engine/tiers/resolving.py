@@ -15,24 +15,23 @@ from token_engine.tiers.changes import Changes
 
 def resolve(
     changes: Changes, account: Account, known: Unresolved | Missing, last: Discrepancy, text: str, event_id: str
-) -> bool:  # fmt: skip
-    """Resolve it with these last figures; `text` says by what evidence. False where that is a person's: the policy's
-    `auto_resolve` is off, or a person took it up again.
-    """
-    if not account.policy.auto_resolve or known.reopened:
-        return False
-    changes.resolved(structs.replace(last, resolution=text), account, known.assignee, event_id)
-    return True
-
-
-def resolve_or_leave(
-    changes: Changes, account: Account, known: Unresolved | Missing, last: Discrepancy, text: str, event_id: str
 ) -> None:  # fmt: skip
-    """The same; of one that is left to a person it is kept and told since when its ground is gone."""
-    if resolve(changes, account, known, last, text, event_id):
-        return
-    gone = structs.replace(last, gone_since=known.gone_since or last.at)
-    changes.gone(gone, told(gone, Happening.DIFFERENCE_GONE, text, known.assignee))
+    """Resolve it with these last figures; `text` says by what evidence. Where that is a person's (the policy's
+    `auto_resolve` is off, or a person took it up again), it is kept and told, once, since when its ground is gone.
+    """
+    if account.policy.auto_resolve and not known.reopened:
+        changes.resolved(structs.replace(last, resolution=text), account, known.assignee, event_id)
+    elif known.gone_since is None:
+        gone = structs.replace(last, gone_since=last.at)
+        changes.gone(gone, told(gone, Happening.DIFFERENCE_GONE, text, known.assignee))
+
+
+def keep(changes: Changes, known: Unresolved, found: Discrepancy, text: str) -> None:
+    """Its ground is there, with these figures; told where it had been gone."""
+    if known.gone_since is None:
+        changes.updated(found)
+    else:
+        changes.returned(found, told(found, Happening.DIFFERENCE_RETURNED, text, known.assignee))
 
 
 def told(found: Discrepancy, happening: Happening, text: str, assignee: str | None) -> Told:

@@ -155,7 +155,7 @@ def _over(changes: Changes, observed: Observed, row: Unresolved, now: datetime) 
     account = observed.account
     text = f"it does not drift any more; the difference is {in_currency(observed.difference, account.currency)}"
     last = row.last_seen("TREND", row.source_reference, now, None)
-    resolving.resolve_or_leave(changes, account, row, last, text, f"drift.{row.id}.over")
+    resolving.resolve(changes, account, row, last, text, f"drift.{row.id}.over")
 
 
 def _text(drift: Drift, currency: str) -> str:
