@@ -182,7 +182,8 @@ GROUP BY 1 ORDER BY 1
 
 -- name: notified
 -- Whether the account's bank notifies at all, so that a line which it did not notify tells something.
-SELECT EXISTS (SELECT FROM bank_entries e WHERE e.account_id = %(account_id)s AND e.origin <> 'camt.053')
+SELECT EXISTS (
+    SELECT FROM bank_entries e WHERE e.account_id = %(account_id)s AND e.origin <> 'camt.053' ORDER BY e.id LIMIT 1)
 
 -- name: occurrences
 SELECT id, occurrence FROM bank_entries WHERE id = ANY (%s::bigint[])

@@ -87,9 +87,7 @@ async def _close(tx: Transaction, days: Sequence[Day], changes: Changes, now: da
     if taken:
         await staging.take(tx, [_closing(day) for day in taken])
         say("pairing with what is known", 0, 0)
-        await _pair(tx)
-        await staging.learn_pairs(tx)
-        moved = await staging.moved(tx)
+        moved = await _pair(tx, taken)
         met = await _meet(tx, taken, moved, changes, now)
         say("recording", 0, 0)
         await staging.record(tx, [entry_id for entry_id, _, _ in met])
@@ -152,10 +150,12 @@ def _closing(day: Day) -> Closing:
     )  # fmt: skip
 
 
-async def _pair(tx: Transaction) -> None:
-    """Say which lines are known movements: the certain ones as a set, the others by the rule itself."""
+async def _pair(tx: Transaction, days: Sequence[Day]) -> dict[int, Moved]:
+    """Say which lines are known movements: the certain ones as a set, the others by the rule itself. Returns what each
+    statement brings that is none.
+    """
     if not await staging.loose(tx):
-        return
+        return {day.stated.number: Moved(day.stated.lines, day.statement.booked_sum) for day in days}
     await staging.pair_certain(tx)
     doubtful = await staging.doubtful(tx)
     groups = [list(alike) for _, alike in groupby(doubtful, key=_group)]
@@ -174,6 +174,8 @@ async def _pair(tx: Transaction) -> None:
                     entry = ids[line.account_id, line.amount, claimed.identity, claimed.occurrence]
                     pairs.append((line.statement, line.line, entry))
         await staging.pair(tx, pairs)
+    await staging.learn_pairs(tx)
+    return await staging.moved(tx)
 
 
 def _group(line: Line) -> tuple[UUID, Decimal, str, str]:
