@@ -121,18 +121,19 @@ class Engine:
 
     def server(self, name: str) -> psutil.Process:
         """Its own `postgres` (the postmaster) or `nats-server`."""
-        [found] = [p for p in psutil.Process(self.process.pid).children() if p.name() == name]
+        [found] = self._servers(name)
         return found
+
+    def _servers(self, name: str) -> list[psutil.Process]:
+        """Its own children: a server's have the server's name, and outlive it for a moment."""
+        return [p for p in psutil.Process(self.process.pid).children() if p.is_running() and p.name() == name]
 
     def kill_server(self, name: str) -> None:
         """kill -9 of one of its servers, and wait until the engine has started another."""
         victim = self.server(name)
         victim.kill()
 
-        def started() -> bool:
-            return any(p.name() == name and p.pid != victim.pid for p in self.children())
-
-        wait_for(started)
+        wait_for(lambda: [p for p in self._servers(name) if p.pid != victim.pid])
 
     @property
     def database_url(self) -> str:
