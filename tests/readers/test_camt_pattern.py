@@ -21,8 +21,8 @@ from token_engine.iso20022.camt_texts import (
     _REFERENCES_IN_ORDER,
     _kept,
     _ordered,
-    _reference,
     _short_references,
+    checked_reference,
 )
 
 
@@ -220,12 +220,12 @@ def _assert_kept(words: Sequence[str]) -> None:
     kept = _kept(tuple(words), _IN_ORDER, _ordered)
     assert kept[0] == amount
     assert [word or None for word in kept[1:3]] == [party_account(debtor), party_account(creditor)]
-    assert [word or None for word in kept[3:]] == [_reference(word) for word in references]
+    assert [word or None for word in kept[3:]] == [checked_reference(word) for word in references]
 
 
 def _unreadable(references: list[str]) -> bool:
     try:
-        return not [_reference(word) for word in references]
+        return not [checked_reference(word) for word in references]
     except NoShapeError:
         return True
 

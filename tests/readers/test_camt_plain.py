@@ -85,24 +85,28 @@ def _told(raw: bytes, size: int | None) -> Told:
 
 @contextmanager
 def _carefully() -> Iterator[None]:
-    with patch.object(WrittenEntries, "at", lambda *_: None):
+    with patch.object(WrittenEntries, "read", lambda _, text: [([], len(text), 0)]):
         yield
 
 
 @contextmanager
-def _by_pattern(after: int) -> Iterator[None]:
-    """As in a message of which so many elements of each shape were read before."""
+def _by_pattern(after: int, many: int = 2) -> Iterator[None]:
+    """As in a message of which so many elements of each shape were read before, and so many are read at once."""
     for known in (camt_shapes.ENTRIES, camt_shapes.PAYMENTS):
         known.forget()
-    with patch.object(camt_shapes, "_OFTEN", after), patch.object(camt_shapes, "_ALONE", 0):
+    with (
+        patch.object(camt_shapes, "_OFTEN", after),
+        patch.object(camt_shapes, "_ALONE", 0),
+        patch.object(camt_written, "_MANY", many),
+    ):
         yield
 
 
 def same(raw: bytes, size: int | None = None) -> Told:
     with _carefully():
         careful = _told(raw, size)
-    for often in (1, 2, 1_000_000):
-        with _by_pattern(often):
+    for often, many in ((1, 2), (1, 1_000), (2, 2), (1_000_000, 2)):
+        with _by_pattern(often, many):
             assert _told(raw, size) == careful
     return careful
 

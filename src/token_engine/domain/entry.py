@@ -56,7 +56,7 @@ DETAILS_KEPT: Final = 10_000
 """The most details that are held of one entry."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An `Ntry` as the bank wrote it. `amount` is in major units and never negative.
 
     References are None where the bank gives none, or one such as NOTPROVIDED that identifies nothing.

@@ -20,7 +20,7 @@ from token_engine.iso20022.camt_written import WrittenEntries
 from token_engine.iso20022.sniff import end_of_prolog
 from token_engine.iso20022.utf8 import Utf8Stream, check_kept
 
-CHUNK_BYTES: Final = 65_536
+CHUNK_BYTES: Final = 122_880
 """Of larger ones, the C library gives the memory of each back to the system, and asks for it again."""
 _SHORT: Final = 1_500
 """A message with a single short entry is parsed in the time that looking for one takes."""
@@ -107,7 +107,7 @@ class PlainEntries:
             self._off = True
             yield entries + after
             return
-        for part in self._without_entries(told, closing.decode()):
+        for part in self._without_entries(told):
             yield self._checked(part)
         begun = after.find(opening)
         yield self._kept_back(after, begun if begun >= 0 else after.rfind(b"<"))
@@ -133,24 +133,24 @@ class PlainEntries:
             self._off = self._off or b"<!" in left or b"<?" in left
         return text
 
-    def _without_entries(self, text: str, closing: str) -> Iterator[bytes]:
+    def _without_entries(self, text: str) -> Iterator[bytes]:
         """Of a text that begins with an entry, or the blanks before one, and ends with an entry."""
         assert self._written is not None
         run: list[Entry] = []
         begun = at = lines = 0
-        while at < len(text):
-            written = None if self._off else self._written.at(text, at)
-            if written is not None:
-                entry, at, breaks = written
-                run.append(entry)
-                lines += breaks
-                continue
-            if run:
-                yield self._placeholder(run, text[begun:at], lines)
-                run, lines = [], 0
-            begun = text.index(closing, at) + len(closing)
-            yield text[at:begun].encode()
-            at = begun
+        for entries, end, breaks in self._written.read(text):
+            if not entries:
+                if run:
+                    yield self._placeholder(run, text[begun:at], lines)
+                    run, lines = [], 0
+                yield text[at:end].encode()
+                if self._off:
+                    yield text[end:].encode()
+                    return
+                begun = end
+            run += entries
+            lines += breaks
+            at = end
         if run:
             yield self._placeholder(run, text[begun:at], lines)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Final, Generic
 
@@ -29,11 +30,14 @@ _LONGEST: Final = 8_192
 """In characters: of an entry that becomes a pattern, which takes ten times as much memory."""
 
 _TEXT: Final = bytes(b for b in range(256) if (b >= 32 or b in b"\t\n\r") and b not in b"<>&")
+_NO_LEAF: Final = bytes(range(32)) + b">"
 _ENTITY: Final = re.compile(r"&(?:lt|gt|quot|apos|amp);")
 _ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 
 Texts = tuple[str, ...]
-"""Of an element, in the order of its shape's places."""
+Alike = tuple[Pattern[S], Texts | None, int]
+"""An element that a pattern tells, the texts that its `pick` takes, and where it ends. Without texts where it is to be
+taken apart all the same."""
 
 
 class _Seen(Generic[S]):
@@ -90,25 +94,27 @@ class Shapes(Generic[S]):
         self._after: dict[Pattern[S] | None, Pattern[S]] = {}
         """Which followed which, the last time."""
 
-    def alike(self, text: str, at: int) -> tuple[Pattern[S], Texts, int] | None:
-        """The texts of the element that begins here, with the blanks before it, and where it ends; None where it is
-        written like no other that has a pattern.
+    def alike(self, text: str, at: int) -> list[Alike[S]]:
+        """The elements from here on, each with the blanks before it, up to one that is written like no other that has a
+        pattern.
         """
-        pattern = self._after.get(self._last)
-        found = None if pattern is None else pattern.match(text, at)
-        if pattern is None or found is None:
-            pattern, found = self._tried(text, at, pattern)
+        begun = at
+        told: list[tuple[Pattern[S], re.Match[str]]] = []
+        while at < len(text):
+            pattern = self._after.get(self._last)
+            found = None if pattern is None else pattern.match(text, at)
             if pattern is None or found is None:
-                return None
-            self._after[self._last] = pattern
-        self._last = pattern
-        texts: Texts = found.group(*pattern.groups)
-        end = found.end()
-        if text.find("&", at, end) >= 0:
-            if not _is_resolved(found[0]):
-                return None
-            texts = tuple([_unescaped(word) for word in texts])
-        return pattern, texts, end
+                pattern, found = self._tried(text, at, pattern)
+                if pattern is None or found is None:
+                    break
+                self._after[self._last] = pattern
+            self._last = pattern
+            told.append((pattern, found))
+            at = found.end()
+        texts = [found.groups() for _, found in told]
+        if text.find("&", begun, at) >= 0 or not _has_room(chain.from_iterable(texts)):
+            return [(pattern, _looked_at(found), found.end()) for pattern, found in told]
+        return [(pattern, of, found.end()) for (pattern, found), of in zip(told, texts, strict=True)]
 
     def _tried(
         self, text: str, at: int, but: Pattern[S] | None
@@ -164,8 +170,24 @@ class Shapes(Generic[S]):
                 return  # indented each in its own way, they would be as many patterns
             pattern = Pattern(pieces, seen.shape)
             self._known.add(seen, pattern)
-        if len(self._patterns) < _MOST_TRIED:
+        if len(self._patterns) < _MOST_TRIED and pattern not in self._patterns:
             self._patterns.append(pattern)
+
+
+def _looked_at(found: re.Match[str]) -> Texts | None:
+    """The texts of one that a pattern told, as a parser resolves them; None where it is not plain."""
+    texts = found.groups()
+    if not _has_room(texts):
+        return None
+    if "&" not in found[0]:
+        return texts
+    return tuple(map(_unescaped, texts)) if _is_resolved(found[0]) else None
+
+
+def _has_room(texts: Iterable[str]) -> bool:
+    """Whether these, in which there is no `<`, fit into leaves: without any `>`, line break or control character."""
+    written = "".join(texts).encode()
+    return len(written.translate(None, _NO_LEAF)) == len(written)
 
 
 def _is_plain(text: bytes) -> bool:

@@ -24,19 +24,19 @@ from token_engine.iso20022.words import (
 from token_engine.iso20022.xml import clean
 
 # What is written otherwise, `plain_decimal` reads or refuses.
-_AMOUNT: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,5})?", re.ASCII)
+AMOUNT: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,5})?", re.ASCII)
 # Most words are written as they are kept, and one look at all of an entry's, each on a line, tells: an amount; account
 # numbers without blanks and small letters; references without blanks and with a digit other than zero, which no word
 # for "none" has. NOTPROVIDED is often written for a reference, and among accounts it is a number like others.
 _ACCOUNT: Final = rf"(?!NOTPROVIDED\n)[!-`{{-~]{{0,{ACCOUNT_NUMBER_LENGTH}}}+"
-_REFERENCE: Final = (
+REFERENCE: Final = (
     rf"(?:[!-0:-~]{{0,{REFERENCE_LENGTH // 2 - 1}}}+[1-9][!-~]{{0,{REFERENCE_LENGTH // 2}}}+|NOTPROVIDED|)"
 )
-_IN_ORDER: Final = re.compile("\n".join([_AMOUNT.pattern, _ACCOUNT, _ACCOUNT, *[_REFERENCE] * 7]))
-_REFERENCES_IN_ORDER: Final = re.compile("\n".join([_REFERENCE] * 4))
-_SIDES: Final = {"CRDT": CreditDebit.CRDT, "DBIT": CreditDebit.DBIT}
-_STATUSES: Final = {status.value: status for status in EntryStatus}
-_YES_NO: Final = {"true": True, "false": False}
+_IN_ORDER: Final = re.compile("\n".join([AMOUNT.pattern, _ACCOUNT, _ACCOUNT, *[REFERENCE] * 7]))
+_REFERENCES_IN_ORDER: Final = re.compile("\n".join([REFERENCE] * 4))
+SIDES: Final = {"CRDT": CreditDebit.CRDT, "DBIT": CreditDebit.DBIT}
+STATUSES: Final = {status.value: status for status in EntryStatus}
+YES_NO: Final = {"true": True, "false": False}
 
 
 def entry_of(shape: Shape, texts: tuple[str, ...], details: tuple[EntryDetail, ...] = ()) -> Entry:
@@ -46,9 +46,9 @@ def entry_of(shape: Shape, texts: tuple[str, ...], details: tuple[EntryDetail, .
     (
         side, reversal_word, status_word, booked, valued, payment_information_id, batch_message_id, debtor, creditor,
     ) = texts[SINGLES]  # fmt: skip
-    credit_debit = _SIDES.get(side)
-    status = _STATUSES.get(status_word) if shape.has_status else EntryStatus.BOOK
-    reversal = _YES_NO.get(reversal_word) if shape.has_reversal else False
+    credit_debit = SIDES.get(side)
+    status = STATUSES.get(status_word) if shape.has_status else EntryStatus.BOOK
+    reversal = YES_NO.get(reversal_word) if shape.has_reversal else False
     if credit_debit is None or status is None or reversal is None:
         raise NoShapeError
     try:
@@ -80,7 +80,7 @@ def entry_of(shape: Shape, texts: tuple[str, ...], details: tuple[EntryDetail, .
         counterparty_account=(debtor_account if by_debtor else creditor_account) or None,
         creditor_reference=single_reference(structured) if structured else None,
         remittance=written(" ".join(texts[shape.unstructured]), REMITTANCE_LENGTH),
-        transaction_code=_code(texts[shape.transaction_code]) or _code(texts[shape.detail_code]),
+        transaction_code=code_in(texts[shape.transaction_code]) or code_in(texts[shape.detail_code]),
         batch_reference=_batch_reference(payment_information_id, batch_message_id),
         details=details,
     )
@@ -95,15 +95,15 @@ def detail_of(shape: DetailShape, texts: tuple[str, ...], currency: str) -> Entr
     amount = None
     if currency in shape.currencies:
         word = texts[shape.amounts][shape.currencies.index(currency)]
-        if not _AMOUNT.fullmatch(word):
+        if not AMOUNT.fullmatch(word):
             raise NoShapeError
         amount = Decimal(word)
-    if side and side not in _SIDES:
+    if side and side not in SIDES:
         raise NoShapeError
     structured = texts[shape.structured]
     return EntryDetail(
         amount=amount,
-        credit_debit=_SIDES.get(side),
+        credit_debit=SIDES.get(side),
         end_to_end_id=end_to_end_id or None,
         uetr=uetr or None,
         instruction_id=instruction_id or None,
@@ -124,17 +124,17 @@ def _kept(
 
 def _ordered(words: tuple[str, ...]) -> Sequence[str]:
     amount, debtor_account, creditor_account, *references = words
-    if not _AMOUNT.fullmatch(amount):
+    if not AMOUNT.fullmatch(amount):
         raise NoShapeError
     accounts = (party_account(debtor_account) or "", party_account(creditor_account) or "")
-    return [amount, *accounts, *[_reference(word) or "" for word in references]]
+    return [amount, *accounts, *[checked_reference(word) or "" for word in references]]
 
 
 def _short_references(words: tuple[str, ...]) -> Sequence[str]:
     return [short_reference(word) or "" for word in words]
 
 
-def _reference(text: str) -> str | None:
+def checked_reference(text: str) -> str | None:
     if not text:
         return None
     word = reference(clean(text))
@@ -150,6 +150,6 @@ def _batch_reference(payment_information_id: str, message_id: str) -> str | None
 
 
 @lru_cache(maxsize=1024)
-def _code(words: tuple[str, ...]) -> str | None:
+def code_in(words: tuple[str, ...]) -> str | None:
     *of_domain, own = words
     return code_of(of_domain, own)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from token_engine.domain.entry import DETAILS_KEPT, Entry
-from token_engine.iso20022.camt_shape import DetailShape
-from token_engine.iso20022.camt_shapes import ENTRIES, PAYMENTS, Shapes, Texts
+from token_engine.iso20022.camt_columns import entries_of
+from token_engine.iso20022.camt_pattern import Pattern, S
+from token_engine.iso20022.camt_shape import DetailShape, Shape
+from token_engine.iso20022.camt_shapes import ENTRIES, PAYMENTS, Alike, Shapes, Texts
 from token_engine.iso20022.camt_tags import NoShapeError
 from token_engine.iso20022.camt_texts import detail_of, entry_of
 
 _BLANKS: Final = " \t\r\n"
-Written = tuple[Entry, int, int]
-"""An entry, where its text ends, and how many line breaks it has."""
+_MANY: Final = 8
+"""Fewer entries are read sooner one by one than by columns."""
+Written = tuple[list[Entry], int, int]
+"""Entries that follow each other, where the text of the last one ends, and how many line breaks they have. None, where
+there is one that is not plain.
+"""
 
 
 class WrittenEntries:
@@ -27,23 +34,50 @@ class WrittenEntries:
         self._entries = Shapes(ENTRIES, prefix)
         self._payments = Shapes(PAYMENTS, prefix)
 
-    def at(self, text: str, at: int) -> Written | None:
-        """The entry that begins here, or the blanks before it, if it is plain. `text` has its closing tag."""
-        if (found := self._entries.alike(text, at)) is not None:
-            pattern, texts, end = found
-            try:
-                return entry_of(pattern.shape, texts), end, pattern.lines
-            except NoShapeError:
-                return None
-        end = text.index(self._closing, at) + len(self._closing)
+    def read(self, text: str) -> Iterator[Written]:
+        """All of a text that begins with an entry, or the blanks before one, and ends with an entry."""
+        at = 0
+        while at < len(text):
+            if alike := self._entries.alike(text, at):
+                yield from self._told(text, at, alike)
+                at = alike[-1][2]
+            else:
+                end = text.index(self._closing, at) + len(self._closing)
+                yield self._alone(text, at, end)
+                at = end
+
+    def _told(self, text: str, at: int, alike: Sequence[Alike[Shape]]) -> Iterator[Written]:
+        """Entries that patterns tell: all at once, and where one of them is odd, each half by itself."""
+        if len(alike) < _MANY:
+            for each in alike:
+                yield self._one(text, at, each)
+                *_, at = each
+            return
+        try:
+            yield _at_once(alike), alike[-1][2], sum([pattern.lines for pattern, _, _ in alike])
+        except NoShapeError:
+            half = len(alike) // 2
+            yield from self._told(text, at, alike[:half])
+            yield from self._told(text, alike[half - 1][2], alike[half:])
+
+    def _one(self, text: str, at: int, told: Alike[Shape]) -> Written:
+        pattern, texts, end = told
+        if texts is None:
+            return self._alone(text, at, end)
+        try:
+            return [entry_of(pattern.shape, pattern.pick(texts))], end, pattern.lines
+        except NoShapeError:
+            return [], end, 0
+
+    def _alone(self, text: str, at: int, end: int) -> Written:
         opening = text.find(self._opening, at, end)
         if opening < 0 or text[at:opening].strip(_BLANKS):
-            return None
+            return [], end, 0
         element = text[at:end]
         try:
-            return self._entry(element), end, element.count("\n")
+            return [self._entry(element)], end, element.count("\n")
         except NoShapeError:
-            return None
+            return [], end, 0
 
     def _entry(self, text: str) -> Entry:
         if text.count(self._payment) > 1:
@@ -58,24 +92,47 @@ class WrittenEntries:
         begin = at = text.rindex(">", 0, text.index(self._payment)) + 1
         payments: list[tuple[DetailShape, Texts]] = []
         while text.startswith(self._payment, opening := text.index("<", at)):
-            payment, at = self._payment_at(text, at, opening)
-            payments.append(payment)
+            more, at = self._payments_at(text, at, opening)
+            payments += more
         if len(payments) == 1:
             raise NoShapeError  # the others stand somewhere else
         outer = f"{text[:begin]}{self._no_payment}{text[at:]}"
-        found = self._entries.alike(outer, 0)
-        shape, texts = self._entries.taken_apart(outer) if found is None else (found[0].shape, found[1])
+        [told] = [_picked(pattern, texts) for pattern, texts, _ in self._entries.alike(outer, 0)] or [None]
+        shape, texts = told or self._entries.taken_apart(outer)
         if not shape.itemised:
             raise NoShapeError
         details = tuple([detail_of(of, words, shape.currency) for of, words in payments])
         return entry_of(shape, texts, details if len(details) <= DETAILS_KEPT else ())
 
-    def _payment_at(self, text: str, at: int, opening: int) -> tuple[tuple[DetailShape, Texts], int]:
-        """The payment whose tag is at `opening`, what stands before it from `at` on, and where it ends."""
-        if (found := self._payments.alike(text, at)) is not None:
-            pattern, texts, end = found
-            return (pattern.shape, texts), end
-        end = text.find(self._payment_end, opening) + len(self._payment_end)
-        if end < opening:
+    def _payments_at(self, text: str, at: int, opening: int) -> tuple[list[tuple[DetailShape, Texts]], int]:
+        """The payment whose tag is at `opening`, what stands before it from `at` on, and those that follow; and where
+        the last one ends.
+        """
+        if not (alike := self._payments.alike(text, at)):
+            end = text.find(self._payment_end, opening) + len(self._payment_end)
+            if end < opening:
+                raise NoShapeError
+            return [self._payments.taken_apart(text[at:end])], end
+        payments = []
+        for pattern, texts, end in alike:
+            payments.append(_picked(pattern, texts) or self._payments.taken_apart(text[at:end]))
+            at = end
+        return payments, at
+
+
+def _picked(pattern: Pattern[S], texts: Texts | None) -> tuple[S, Texts] | None:
+    return None if texts is None else (pattern.shape, pattern.pick(texts))
+
+
+def _at_once(alike: Sequence[Alike[Shape]]) -> list[Entry]:
+    """What these tell, whichever pattern each of them has. Raises NoShapeError."""
+    texts_of: dict[Pattern[Shape], list[Texts]] = {}
+    for pattern, texts, _ in alike:
+        if texts is None:
             raise NoShapeError
-        return self._payments.taken_apart(text[at:end]), end
+        texts_of.setdefault(pattern, []).append(texts)
+    told = {
+        pattern: iter(entries_of(pattern.shape, pattern.pick([*zip(*texts, strict=True)])))
+        for pattern, texts in texts_of.items()
+    }
+    return [next(told[pattern]) for pattern, _, _ in alike]
