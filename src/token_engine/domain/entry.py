@@ -57,7 +57,8 @@ DETAILS_KEPT: Final = 10_000
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """An `Ntry` as the bank wrote it. `amount` is in major units and never negative.
+    """An `Ntry` as the bank wrote it. `amount` is in major units and never negative. Its fields are given by name, but
+    where columns of many become entries at once.
 
     References are None where the bank gives none, or one such as NOTPROVIDED that identifies nothing.
     What follows `entry_reference` up to `remittance` comes from the entry's details when it has exactly one; a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from decimal import Context, Decimal, Inexact
+from decimal import Context, Decimal, Inexact, localcontext
 from typing import Final
 
 from token_engine.domain.refusal import RefusedError
@@ -19,10 +19,9 @@ EXACT: Final = Context(prec=60, traps=[Inexact])
 
 def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
     """The sum, to the last digit."""
-    total = Decimal(0)
-    for amount in amounts:
-        total = EXACT.add(total, amount)
-    return total
+    told = list(amounts)  # as whoever gives them reckons
+    with localcontext(EXACT):
+        return sum(told, Decimal(0))
 
 
 # ISO 4217 active codes whose minor unit is not two decimals; the rest of the list follows.
@@ -106,6 +105,11 @@ def fits(amount: Decimal, currency: str) -> bool:
     exponent = amount.as_tuple().exponent
     assert isinstance(exponent, int)  # parse_amount lets no NaN or Infinity through
     return -exponent <= allowed or amount == round(amount, allowed)
+
+
+def all_fit(amounts: Iterable[Decimal], currency: str) -> bool:
+    """Whether each of many amounts fits, and is written so: seen without a call for each."""
+    return all(map(_UNITS[decimals_of(currency)].same_quantum, amounts))
 
 
 def in_currency(amount: Decimal, currency: str) -> str:

@@ -61,18 +61,28 @@ def usable_reference(entry_reference: str | None) -> str | None:
 
 
 def identity(entry: Entry, seen: Sighting) -> str:
-    """The words under which the database keeps a movement unique, with its account and amount.
+    """The words under which the database keeps a movement unique, with its account and amount."""
+    reference = seen.servicer_reference or seen.entry_reference
+    day = seen.booking_date or seen.value_date
+    return identity_in_words(entry.credit_debit, entry.status, reference, day, seen.kind, seen.message_id)
+
+
+def identity_in_words(
+    credit_debit: str, status: str, reference: str | None, day: date | None, kind: MessageKind, message_id: str
+) -> str:
+    """The same from its parts, as columns of many entries have them: `reference` is a usable one, `day` that of booking
+    or else of value.
 
     A usable reference where there is one; else the message for a notification (two notifications
     without references are two movements), and the day for a report (which repeats what is known).
     """
-    if reference := seen.servicer_reference or seen.entry_reference:
+    if reference:
         name = f"ref {reference}"
-    elif seen.kind is MessageKind.NOTIFICATION:
-        name = f"msg {seen.message_id}"
+    elif kind is MessageKind.NOTIFICATION:
+        name = f"msg {message_id}"
     else:
-        name = f"day {seen.booking_date or seen.value_date or ''}"
-    return " ".join((entry.credit_debit, entry.status, name))
+        name = f"day {day or ''}"
+    return f"{credit_debit} {status} {name}"
 
 
 def pair(

@@ -10,7 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from token_engine.domain.entry import Entry, EntryDetail
+from token_engine.domain.entry import EntryDetail
+from token_engine.domain.entry_columns import Columns
 from token_engine.domain.pairing import Movement
 from token_engine.storage.columns import Column
 from token_engine.storage.database import Transaction
@@ -20,9 +21,9 @@ from token_engine.storage.queries import load
 _sql = load("staging")
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 # What COPY's text form would read otherwise; a NUL no text may have.
-_ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\0": "\ufffd"})
+_ESCAPED: Final = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\0": "\ufffd"}
+_ESCAPES: Final = str.maketrans(_ESCAPED)
 _NULL: Final = r"\N"
-_FIELDS: Final = Entry.__struct_fields__
 _WORDS: Final = (
     "servicer_reference", "entry_reference", "end_to_end_id", "uetr", "instruction_id", "transaction_id",
     "creditor_reference", "batch_reference", "counterparty", "counterparty_account", "transaction_code", "remittance",
@@ -90,14 +91,19 @@ class Moved(NamedTuple):
 
 
 def rows(
-    entries: Sequence[Entry], changes: Iterable[Decimal], turned: Iterable[Decimal], identities: Sequence[str]
+    columns: Columns,
+    changes: Sequence[Decimal],
+    turned: Sequence[Decimal],
+    identities: Sequence[str],
 ) -> list[str]:
-    """What lines say, as COPY takes it; at least one. `changes` are signed as published, `turned` as a bank means them
-    that sends a reversal with the indicator of what it undoes.
+    """What lines say, as COPY takes it; at least one, a column for each field of an entry. `changes` are signed as
+    published, `turned` as a bank means them that sends a reversal with the indicator of what it undoes.
     """
-    columns = dict(zip(_FIELDS, zip(*map(msgspec.structs.astuple, entries), strict=True), strict=True))
+    amounts = columns["amount"]
+    texts = list(map(str, amounts))
+    of_changes = _signed(amounts, texts, changes)
     return list(map("\t".join, zip(
-        map(str, columns["amount"]), map(str, changes), map(str, turned),
+        texts, of_changes, of_changes if turned is changes else _signed(amounts, texts, turned),
         columns["credit_debit"], columns["status"], ["t" if reversal else "f" for reversal in columns["reversal"]],
         _days(columns["booking_date"]), _days(columns["value_date"]),
         *[_words(columns[name]) for name in _WORDS],
@@ -111,15 +117,23 @@ def copied(statement: int, after: int, rows: Iterable[str]) -> bytes:
     return "".join([f"{statement}\t{line}\t{row}\n" for line, row in enumerate(rows, after + 1)]).encode()
 
 
+def _signed(amounts: Sequence[Decimal], texts: Sequence[str], changes: Sequence[Decimal]) -> Sequence[str]:
+    """Most changes are the amounts themselves."""
+    if changes is amounts:
+        return texts
+    together = zip(amounts, texts, changes, strict=True)
+    return [text if change is amount else str(change) for amount, text, change in together]
+
+
 def _days(column: Sequence[date | None]) -> Iterator[str]:
     written = {day: _NULL if day is None else day.isoformat() for day in set(column)}
     return map(written.__getitem__, column)
 
 
 def _words(column: Sequence[str | None]) -> Sequence[str]:
-    """Printable text has no control character, and most of it no backslash: seen for all of a column at once."""
+    """Few texts have a character that is escaped: seen for all of a column at once."""
     words = "".join(filter(None, column))
-    if not words.isprintable() or "\\" in words:
+    if any(letter in words for letter in _ESCAPED):
         return [_NULL if word is None else word.translate(_ESCAPES) for word in column]
     if None in column:
         return [_NULL if word is None else word for word in column]

@@ -11,10 +11,10 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import BinaryIO, Final
 
-from token_engine.domain.entry import CreditDebit, Entry, EntryStatus, ReversalSign, adds, signed_amount
-from token_engine.domain.money import EXACT, UNSTATED, check_decimals, fits, sum_exactly
+from token_engine.domain.entry import Entry, EntryStatus, ReversalSign, adds
+from token_engine.domain.entry_columns import Mark, columns_of, days_booked, identities, signed_amounts, sums
+from token_engine.domain.money import EXACT, UNSTATED, all_fit, check_decimals, sum_exactly
 from token_engine.domain.notification import Ending, Heading, MessageKind
-from token_engine.domain.pairing import identity, sighting
 from token_engine.domain.refusal import Refusal, RefusedError
 from token_engine.domain.statement import Statement
 from token_engine.iso20022.reader import sections
@@ -30,7 +30,6 @@ meanwhile, and some hundred kilobytes.
 _AT_ONCE: Final = 200
 """Of them: few enough to be still at hand in the processor when they are written as rows."""
 _ZERO: Final = Decimal(0)
-_Mark = tuple[CreditDebit, bool, EntryStatus, date | None]
 
 
 class Stated:
@@ -43,30 +42,26 @@ class Stated:
         self.currencies: set[str] = set()
         self.finest = Decimal(0)
         """Of the amounts without a currency, the one of the most decimals: its account's currency must have them."""
-        self._sums: dict[_Mark, Decimal] = {}
-        """Without sign, by all that decides what sign an amount has and whether it counts."""
+        self._sums: dict[Mark, Decimal] = {}
+        """Of the amounts without sign."""
         self._days: set[date] = set()
         self._content = blake2b(digest_size=32)
 
     def take(self, entries: Sequence[Entry]) -> bytes:
         """Count lines in, one at least; as the database takes them."""
-        heading = self.heading
-        currencies = {entry.currency for entry in entries}
+        columns = columns_of(entries)
+        currencies = set(columns["currency"])
         if UNSTATED in currencies:
             unstated = [entry.amount for entry in entries if entry.currency == UNSTATED]
             self.finest = min(self.finest, *unstated, key=_exponent)
-            currencies.remove(UNSTATED)
-        self.currencies |= currencies
-        for entry in entries:
-            mark = entry.credit_debit, entry.reversal, entry.status, entry.value_date
-            self._sums[mark] = EXACT.add(self._sums.get(mark, _ZERO), entry.amount)
-        self._days.update([e.booking_date for e in entries if e.booking_date is not None and e.booked])
-        changes = turned = [signed_amount(entry) for entry in entries]
-        if any(entry.reversal for entry in entries):
-            sign = heading.reversal_sign(ReversalSign.INVERTED)
-            turned = [signed_amount(entry, sign) for entry in entries]
-        kind, message_id = heading.kind, heading.message_id
-        said = rows(entries, changes, turned, [identity(e, sighting(e, kind, message_id)) for e in entries])
+        self.currencies |= currencies - {UNSTATED}
+        for mark, amount in sums(columns).items():
+            self._sums[mark] = EXACT.add(self._sums.get(mark, _ZERO), amount)
+        self._days |= days_booked(columns)
+        changes = turned = signed_amounts(columns)
+        if True in columns["reversal"]:
+            turned = signed_amounts(columns, self.heading.reversal_sign(ReversalSign.INVERTED))
+        said = rows(columns, changes, turned, identities(columns, self.heading.kind, self.heading.message_id))
         self._content.update("\n".join([*said, ""]).encode())
         lines, self.lines = self.lines, self.lines + len(entries)
         return copied(self.number, lines, said)
@@ -118,6 +113,16 @@ def _exponent(amount: Decimal) -> int:
     return exponent
 
 
+def _check_amounts(entries: Sequence[Entry], after: int) -> None:
+    """Raises RefusedError for the first whose amount has more decimals than its currency; `after` lines come before."""
+    currencies = {entry.currency for entry in entries}
+    if len(currencies) == 1 and all_fit([entry.amount for entry in entries], *currencies):
+        return
+    for line, entry in enumerate(entries, after + 1):
+        if entry.currency != UNSTATED:
+            check_decimals(entry.amount, entry.currency, f"Ntry[{line}]/Amt")
+
+
 class Reading:
     """The statements of one message, read chunk by chunk. In the end `statements` has them, or `refusal` says why."""
 
@@ -136,14 +141,11 @@ class Reading:
             for part in self._parts:
                 if isinstance(part, Entry):
                     entries.append(part)
-                    if part.currency != UNSTATED and not fits(part.amount, part.currency):
-                        place = self.statements[-1].lines + len(entries)
-                        check_decimals(part.amount, part.currency, f"Ntry[{place}]/Amt")
                     held += 1 + len(part.details)
                     if held < _AT_ONCE:
                         continue
                 if entries:
-                    told.append(self.statements[-1].take(entries))
+                    told.append(self._taken(entries))
                     lines, held, entries = lines + held, 0, []
                 if isinstance(part, Ending):
                     self.statements[-1].heading = self.statements[-1].heading.ended(part)
@@ -152,15 +154,29 @@ class Reading:
                 if lines >= _LINES:
                     break
             if entries:
-                told.append(self.statements[-1].take(entries))
+                told.append(self._taken(entries))
         except RefusedError as refused:
-            self.refusal = refused.refusal
+            self.refusal = self._amiss(entries) or refused.refusal
             return b""
         return b"".join(told)
 
     def close(self) -> None:
         """Let go of the parser, in the thread that read."""
         self._parts.close()
+
+    def _taken(self, entries: Sequence[Entry]) -> bytes:
+        stated = self.statements[-1]
+        _check_amounts(entries, stated.lines)
+        return stated.take(entries)
+
+    def _amiss(self, entries: Sequence[Entry]) -> Refusal | None:
+        """What is wrong with lines that stand before what was refused."""
+        try:
+            if entries:
+                self._taken(entries)
+        except RefusedError as refused:
+            return refused.refusal
+        return None
 
     def _begin(self, heading: Heading) -> None:
         if heading.kind is not MessageKind.STATEMENT:
