@@ -47,18 +47,19 @@ class WrittenEntries:
                 at = end
 
     def _told(self, text: str, at: int, alike: Sequence[Alike[Shape]]) -> Iterator[Written]:
-        """Entries that patterns tell: all at once, and where one of them is odd, each half by itself."""
-        if len(alike) < _MANY:
-            for each in alike:
-                yield self._one(text, at, each)
-                *_, at = each
-            return
-        try:
-            yield _at_once(alike), alike[-1][2], sum([pattern.lines for pattern, _, _ in alike])
-        except NoShapeError:
+        """Entries that patterns tell: all at once, but for those that are to be taken apart, and where one cannot be
+        read each by itself.
+        """
+        if len(alike) >= _MANY and None in [texts for _, texts, _ in alike]:
             half = len(alike) // 2
             yield from self._told(text, at, alike[:half])
             yield from self._told(text, alike[half - 1][2], alike[half:])
+        elif len(alike) >= _MANY and (entries := _at_once(alike)):
+            yield entries, alike[-1][2], sum([pattern.lines for pattern, _, _ in alike])
+        else:
+            for each in alike:
+                yield self._one(text, at, each)
+                *_, at = each
 
     def _one(self, text: str, at: int, told: Alike[Shape]) -> Written:
         pattern, texts, end = told
@@ -125,14 +126,16 @@ def _picked(pattern: Pattern[S], texts: Texts | None) -> tuple[S, Texts] | None:
 
 
 def _at_once(alike: Sequence[Alike[Shape]]) -> list[Entry]:
-    """What these tell, whichever pattern each of them has. Raises NoShapeError."""
+    """What these tell, whichever pattern each of them has; none where one cannot be read."""
     texts_of: dict[Pattern[Shape], list[Texts]] = {}
     for pattern, texts, _ in alike:
-        if texts is None:
-            raise NoShapeError
-        texts_of.setdefault(pattern, []).append(texts)
-    told = {
-        pattern: iter(entries_of(pattern.shape, pattern.pick([*zip(*texts, strict=True)])))
-        for pattern, texts in texts_of.items()
-    }
+        if texts is not None:
+            texts_of.setdefault(pattern, []).append(texts)
+    try:
+        told = {
+            pattern: iter(entries_of(pattern.shape, pattern.pick([*zip(*texts, strict=True)])))
+            for pattern, texts in texts_of.items()
+        }
+    except NoShapeError:
+        return []
     return [next(told[pattern]) for pattern, _, _ in alike]
