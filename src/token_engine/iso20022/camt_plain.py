@@ -21,7 +21,9 @@ from token_engine.iso20022.sniff import end_of_prolog
 from token_engine.iso20022.utf8 import Utf8Stream, check_kept
 
 CHUNK_BYTES: Final = 122_880
-"""Of larger ones, the C library gives the memory of each back to the system, and asks for it again."""
+"""What it holds is read at once, and the more the faster; but of larger ones the copies leave the processor's cache,
+and the C library gives the memory of each back to the system, and asks for it again.
+"""
 _SHORT: Final = 1_500
 """A message with a single short entry is parsed in the time that looking for one takes."""
 _LONGEST: Final = 524_288
@@ -141,7 +143,7 @@ class PlainEntries:
         for entries, end, breaks in self._written.read(text):
             if not entries:
                 if run:
-                    yield self._placeholder(run, text[begun:at], lines)
+                    yield self._placeholder(run, text, begun, at, lines)
                     run, lines = [], 0
                 yield text[at:end].encode()
                 if self._off:
@@ -152,21 +154,21 @@ class PlainEntries:
             lines += breaks
             at = end
         if run:
-            yield self._placeholder(run, text[begun:at], lines)
+            yield self._placeholder(run, text, begun, at, lines)
 
-    def _placeholder(self, run: list[Entry], text: str, lines: int) -> bytes:
+    def _placeholder(self, run: list[Entry], text: str, begun: int, end: int, lines: int) -> bytes:
         """An element with as many lines, and as long a last one, as what it stands for: places are told by them. The
         blanks before it stay: something may be wrong that began before them.
         """
-        entries = text.lstrip(_BLANKS)
-        blanks = text[: len(text) - len(entries)]
+        first = text.index("<", begun)
+        blanks = text[begun:first]
         lines -= blanks.count("\n")
         self._number += 1
         number = str(self._number)
         self._runs[number] = run
         element = f'<{self._prefix}Ntry {self._mark}="{number}"'
-        last_line = entries[entries.rfind("\n") + 1 :] if lines else entries[len(element) :]
-        return f"{blanks}{element}{chr(10) * lines}{'/>'.rjust(len(last_line))}".encode()
+        last_line = end - (text.rindex("\n", first, end) + 1 if lines else first + len(element))
+        return f"{blanks}{element}{chr(10) * lines}{'/>'.rjust(last_line)}".encode()
 
 
 def _with_blanks(text: bytes, start: int) -> int:

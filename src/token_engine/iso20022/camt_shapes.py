@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from operator import itemgetter
 from typing import Final, Generic
 
@@ -112,7 +111,7 @@ class Shapes(Generic[S]):
             told.append((pattern, found))
             at = found.end()
         texts = [found.groups() for _, found in told]
-        if text.find("&", begun, at) >= 0 or not _has_room(chain.from_iterable(texts)):
+        if text.find("&", begun, at) >= 0 or not _has_room(map("".join, texts)):
             return [(pattern, _looked_at(found), found.end()) for pattern, found in told]
         return [(pattern, of, found.end()) for (pattern, found), of in zip(told, texts, strict=True)]
 
