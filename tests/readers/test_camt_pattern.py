@@ -24,6 +24,7 @@ from token_engine.iso20022.camt_texts import (
     _short_references,
     checked_reference,
 )
+from token_engine.iso20022.camt_written import WrittenEntries
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +129,24 @@ def test_one_among_many_that_are_written_alike(old: str, new: str) -> None:
     assert old in ENTRY
     changed = ENTRY.replace(old, new)
     same(_statement(ENTRY * 3 + changed + ENTRY + changed * 2 + ENTRY))
+
+
+@pytest.mark.parametrize("odd", [0, 1, 7, 14, 15])
+def test_one_with_a_line_break_in_a_text_is_taken_apart_and_the_others_with_it_are_not(odd: int) -> None:
+    _told(_statement(ENTRY * 100), None)
+    alike = "\n" + ENTRY.rstrip()
+    entries = [alike] * 16
+    entries[odd] = alike.replace("E2E-1", "E2E\n1")
+    for text in ("".join(entries), "".join(entries[odd:][:3])):
+        written = WrittenEntries("")
+        for _ in range(2):
+            written._entries.taken_apart(alike)
+        with patch.object(Shapes, "taken_apart", autospec=True, side_effect=Shapes.taken_apart) as spy:
+            told = list(written.read(text))
+        assert spy.call_count == 1
+        assert all(run for run, _, _ in told)
+        assert sum(len(run) for run, _, _ in told) == text.count("</Ntry>")
+        assert sum(lines for _, _, lines in told) == text.count("\n")
 
 
 _PARTS = [

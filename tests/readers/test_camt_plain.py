@@ -401,10 +401,11 @@ def test_what_only_looks_like_an_entry_is_none(hidden: str) -> None:
 
 
 def test_an_entry_in_a_text_is_kept_as_text() -> None:
-    inside = f"<Ustrd><![CDATA[{ENTRY}]]></Ustrd>"
-    told = same(_statement(ENTRY + ENTRY.replace("<Ustrd>Invoice 1</Ustrd>", inside) + ENTRY))
-    assert isinstance(told, list)
-    assert len(told) == 4
+    for text in (ENTRY, _SMALL * 3):
+        inside = f"<Ustrd><![CDATA[{text}]]></Ustrd>"
+        told = same(_statement(ENTRY + ENTRY.replace("<Ustrd>Invoice 1</Ustrd>", inside) + ENTRY))
+        assert isinstance(told, list)
+        assert len(told) == 4
 
 
 def test_the_mark_of_what_was_taken_cannot_be_written_by_a_sender() -> None:

@@ -58,7 +58,7 @@ def _said(e: Entry, heading: Heading) -> str:
     return "\t".join(map(_text, words))
 
 
-_words = st.none() | st.text("aB1-\\\t\n\r\0\x7f\u00e9\u0645\u2028 ", max_size=6)
+_words = st.none() | st.sampled_from(["12345", "123456"]) | st.text("aB1-\\\t\n\r\0\x7f\u00e9\u0645\u2028 ", max_size=6)
 _days = st.none() | st.dates(date(2025, 11, 17), date(2025, 11, 20))
 _amounts = st.decimals(0, 10**18 - 1, places=2) | st.sampled_from(
     [Decimal("0.00"), Decimal("0E-8"), Decimal(f"{'9' * 18}.12345"), Decimal(f"1.{'0' * 38}"), Decimal("1.50000")]
@@ -149,6 +149,17 @@ def test_the_first_thing_wrong_is_what_refuses() -> None:
         assert _chunks(reading) == []
         assert reading.refusal is not None
         assert reading.refusal.field == f"Ntry[{size}]/Amt"
+
+
+def test_each_amount_has_the_decimals_of_its_own_currency() -> None:
+    amounts = ['<Amt Ccy="KWD">1.005</Amt>', '<Amt Ccy="JPY">10</Amt>', '<Amt Ccy="AED">1.5000</Amt>']
+    reading = _reading(camt(*map(entry, amounts), kind="camt.053").encode())
+    assert b"".join(_chunks(reading)).count(b"\n") == 3
+    assert reading.statements[0].currencies == {"KWD", "JPY", "AED"}
+    reading = _reading(camt(*map(entry, [*amounts, '<Amt Ccy="JPY">1.5</Amt>']), kind="camt.053").encode())
+    assert _chunks(reading) == []
+    assert reading.refusal is not None
+    assert reading.refusal.field == "Ntry[4]/Amt"
 
 
 def test_a_chunk_is_no_larger_for_batches() -> None:
