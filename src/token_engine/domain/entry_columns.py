@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import astuple
 
 from token_engine.domain.entry import CreditDebit, Entry, EntryStatus, ReversalSign, adds
-from token_engine.domain.money import sum_exactly
+from token_engine.domain.money import EXACT, sum_exactly
 from token_engine.domain.notification import MessageKind
 from token_engine.domain.pairing import identity_in_words, usable_reference
 
@@ -33,7 +33,8 @@ def signed_amounts(of: Columns, reversal_sign: ReversalSign = ReversalSign.PUBLI
     adding = {told: adds(*told, reversal_sign) for told in set(indicators)}
     if all(adding.values()):
         return amounts
-    return [amount if adding[told] else -amount for amount, told in zip(amounts, indicators, strict=True)]
+    minus = EXACT.minus
+    return [amount if adding[told] else minus(amount) for amount, told in zip(amounts, indicators, strict=True)]
 
 
 def sums(of: Columns) -> dict[Mark, Decimal]:

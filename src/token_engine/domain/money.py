@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from decimal import Context, Decimal, Inexact, localcontext
+from decimal import Context, Decimal, Inexact
+from functools import reduce
 from typing import Final
 
 from token_engine.domain.refusal import RefusedError
@@ -19,9 +20,7 @@ EXACT: Final = Context(prec=60, traps=[Inexact])
 
 def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
     """The sum, to the last digit."""
-    told = list(amounts)  # as whoever gives them reckons
-    with localcontext(EXACT):
-        return sum(told, Decimal(0))
+    return reduce(EXACT.add, amounts, Decimal(0))
 
 
 # ISO 4217 active codes whose minor unit is not two decimals; the rest of the list follows.
