@@ -108,7 +108,7 @@ def signed_amount(entry: Entry, reversal_sign: ReversalSign = ReversalSign.PUBLI
 
     Here alone in the engine an indicator becomes a sign.
     """
-    return entry.amount if adds(entry.credit_debit, entry.reversal, reversal_sign) else -entry.amount
+    return entry.amount if adds(entry.credit_debit, entry.reversal, reversal_sign) else EXACT.minus(entry.amount)
 
 
 def adds(credit_debit: CreditDebit, reversal: bool, reversal_sign: ReversalSign) -> bool:
