@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any, Final
 
 from benchmarks.business import Detail, Line, Move, Side
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from road.bench import Bench, Road
@@ -61,6 +62,25 @@ def lived(bench: Bench, lines: Sequence[Line], moves: Sequence[Move]) -> tuple[s
     return found[0], found[1], found[2]
 
 
+def fact(amount: int, **words: str) -> dict[str, Any]:
+    named = dict.fromkeys(
+        ("uetr", "end_to_end_id", "bank_reference", "creditor_reference", "batch_reference", "counterparty")
+    )
+    return {"amount": Decimal(amount), "day": DAY, **named, **words}
+
+
+TAKEN_BY_A_SUM: Final = (
+    [(fact(10), ()), (fact(10, creditor_reference="r1"), ()), (fact(10, end_to_end_id="e1"), ())],
+    [
+        fact(10), fact(10, creditor_reference="r1"), fact(10, end_to_end_id="e1"),
+        fact(10, end_to_end_id="e1", creditor_reference="r1"), fact(-10, end_to_end_id="e1"),
+    ],
+    Random(0),
+)  # fmt: skip
+"""What a sum takes leaves one line and one movement under `r1`."""
+
+
+@example(TAKEN_BY_A_SUM)
 @given(worlds)
 @settings(max_examples=50, deadline=None)
 def test_whatever_the_sides_are(bench: Bench, world: Any) -> None:

@@ -66,7 +66,8 @@ async def match(tx: Transaction, statement_ids: Sequence[int], now: datetime) ->
     await tx.execute(_sql.settings, _SETTINGS)
     await run.gather()
     await run.pair()
-    await run.group()
+    while await run.group() and await run.pair():
+        pass  # what several took may leave two that a key names alone, and these again a sum
     await run.guess()
     counts = await run.keep()
     for table in _TABLES:
@@ -87,6 +88,8 @@ class _Run:
         at least rows written since name.
         """
         self._found = 0
+        self._matches = 0
+        """Rows of matches written so far."""
 
     async def gather(self) -> None:
         """Both sides into `matching_open`; what no statement lists into the open items."""
@@ -102,8 +105,9 @@ class _Run:
         await self._analyze("open")
         await self._do("found")
 
-    async def pair(self) -> None:
-        """What is said to belong together, and one to one by every key."""
+    async def pair(self) -> bool:
+        """What is said to belong together, and one to one by every key. Whether there was any."""
+        before = self._matches
         await self._find("met")
         await self._find("returned")
         shared = await self._shared_keys()
@@ -114,9 +118,13 @@ class _Run:
                 if self._found * 2 > self._open:
                     await self._go_on_with_the_rest()
         await self._go_on_with_the_rest()
+        return self._matches > before
 
-    async def group(self) -> None:
-        """Lines of several payments, several alike under one key, and sums inside one reference."""
+    async def group(self) -> bool:
+        """Lines of several payments, several alike under a key, and sums inside a reference. Whether there was any."""
+        before = self._matches
+        for table in ("details", "kin"):
+            await self._tx.execute(f"DROP TABLE IF EXISTS matching_{table}".encode())
         await self._do("details")
         await self._find("by_details")
         await self._do("kin")
@@ -126,6 +134,7 @@ class _Run:
         for key in SUMS:
             await self._found_in_kin("sums", Pass.BATCH, key)
         await self._go_on_with_the_rest()
+        return self._matches > before
 
     async def guess(self) -> None:
         """By amount and date, where only one can be meant; what may be meant else is suggested."""
@@ -172,6 +181,7 @@ class _Run:
     async def _find(self, name: str, **more: Any) -> int:
         """Run a pass; how many rows it wrote into `matching_found`."""
         found = await self._do(name, **more)
+        self._matches += found
         self._found += found * 2 if name in _PAIRS else found
         return found
 
