@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from road.bench import NOW, NUMBER, Road
+from token_engine.storage import payouts
 from token_engine.storage import receipts as stored
 from token_engine.tiers import fundings, receipts
 from token_engine.tiers.fundings import Cancellation, NewFunding
@@ -109,4 +110,5 @@ async def faults(road: Road) -> list[dict[str, Any]]:
         *await stored.unlike_their_movements(road.tx),
         *await stored.met_without_meeting(road.tx),
         *await stored.mints_without_meeting(road.tx),
+        *await payouts.unlike_their_meetings(road.tx),
     ]

@@ -174,6 +174,7 @@ VALUES ('{ACCOUNT}', 1, 'camt.053', 'M', 10, 'CRDT', 'BOOK', false, 10, 'CRDT BO
     16: "",
     17: "",
     18: "",
+    19: "",
 }
 """By the schema version whose engine could have written them."""
 

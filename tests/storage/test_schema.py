@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +15,7 @@ from psycopg.errors import CheckViolation, ForeignKeyViolation, NotNullViolation
 
 from storage.conftest import Databases
 from storage.rows import ACCOUNT, REPRESENTATIVE, migrate_with_rows
+from token_engine.storage.migrate import migrate
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +179,52 @@ def test_an_account_with_entries_stays(filled: psycopg.Connection[Any]) -> None:
     assert filled.execute("DELETE FROM emi_accounts WHERE account_number = 'other'").rowcount == 1
     with pytest.raises(ForeignKeyViolation, match="has entries of its bank, or movements"):
         filled.execute("DELETE FROM emi_accounts")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO emi_accounts (id, bank_id, account_number, currency)"
+        " VALUES (gen_random_uuid(), gen_random_uuid(), 'X', 'AED')",
+        "UPDATE emi_accounts SET bank_id = gen_random_uuid()",
+        "DELETE FROM banks",
+    ],
+)
+def test_an_account_has_its_bank(filled: psycopg.Connection[Any], statement: str) -> None:
+    with pytest.raises(ForeignKeyViolation, match="bank"):
+        filled.execute(statement.encode())
+
+
+@pytest.mark.parametrize("statement", ["UPDATE banks SET id = gen_random_uuid()", "TRUNCATE banks CASCADE"])
+def test_a_bank_keeps_its_id(filled: psycopg.Connection[Any], statement: str) -> None:
+    with pytest.raises(RestrictViolation):
+        filled.execute(statement.encode())
+
+
+def test_a_bank_without_accounts_may_go(filled: psycopg.Connection[Any]) -> None:
+    filled.execute("INSERT INTO banks (id, name) VALUES (gen_random_uuid(), 'Nobody''s')")
+    assert filled.execute("DELETE FROM banks WHERE name = 'Nobody''s'").rowcount == 1
+
+
+def test_the_bank_of_an_account_that_is_about_to_be_there_stays(another: Databases) -> None:
+    """It cannot be taken away between the look at it and the commit, by one who sees no account yet."""
+    url = another()
+    migrate(url)
+    bank = "'00000000-0000-4000-8000-0000000000ff'"
+    with psycopg.connect(url) as opening, psycopg.connect(url) as closing, ThreadPoolExecutor(1) as beside:
+        opening.execute(f"INSERT INTO banks (id, name) VALUES ({bank}, 'New')".encode())
+        opening.commit()
+        opening.execute(
+            "INSERT INTO emi_accounts (id, bank_id, account_number, currency)"
+            f" VALUES (gen_random_uuid(), {bank}, 'NEW', 'AED')".encode()
+        )
+        deleting = beside.submit(closing.execute, b"DELETE FROM banks")
+        blocked = "SELECT cardinality(pg_blocking_pids(%s))"
+        while opening.execute(blocked, [closing.info.backend_pid]).fetchone() == (0,) and not deleting.done():
+            sleep(0.01)
+        opening.commit()
+        with pytest.raises(ForeignKeyViolation, match="has accounts"):
+            deleting.result()
 
 
 @pytest.mark.parametrize("orphan", ["gen_random_uuid(), 1", f"'{ACCOUNT}', 999999"])

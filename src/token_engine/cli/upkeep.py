@@ -26,9 +26,9 @@ def migrate(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
 
 def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
     """Recompute every position from its entries, every ledger balance from its movements, and what is reserved from
-    the payouts under way; hold every mint against the bank's entry that it was for, both sides of every match against
-    each other, what is said of missing statements against the statements, and the days of trends against the
-    observations. Exits 1 if anything differs.
+    the payouts under way; hold every mint and every settled payout against the bank's entry that it was for, both sides
+    of every match against each other, what is said of missing statements against the statements, and the days of trends
+    against the observations. Exits 1 if anything differs.
     """
 
     async def work(database: Database) -> list[str]:
@@ -37,6 +37,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
             balances = await ledger.drift(tx)
             unlike = await receipts.unlike_their_movements(tx)
             unmet = await receipts.met_without_meeting(tx)
+            unsettled = await payouts.unlike_their_meetings(tx)
             unbooked = await receipts.mints_without_meeting(tx)
             reserved = await payouts.drift(tx)
             waiting = await calendars.drift(tx)
@@ -51,6 +52,7 @@ def check(data: Data = DATA, database_url: DatabaseUrl = None) -> None:
                 for m in unlike
             ),
             *(f"{_of(f)}: funding {f['id']} is not what the bank's entries say of it" for f in unmet),
+            *(f"{_of(p)}: payout {p['id']} is {p['state']}, not what the bank's entries say of it" for p in unsettled),
             *(f"{_of(m)}: movement {m['id']} mints {m['amount']} against no entry of the bank" for m in unbooked),
             *(f"{_of(row)}: reserved {row['stored']}, its payouts hold {row['folded']}" for row in reserved),
             *(f"{_of(row)}: statement missing since {row['stored']}, not {row['folded']}" for row in waiting),

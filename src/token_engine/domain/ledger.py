@@ -4,8 +4,8 @@ Double entry: a movement takes its amount from one ledger account and puts it in
 sum to zero. Holders' legs add up to what an EMI account has outstanding, and `issued` is the opposite of
 them. A mistake is corrected by a reversal, never by an edit (DESIGN 3.3).
 
-A hold is no movement: it reserves for a payout, moves `reserved`, and posts no leg. Whoever settles one
-releases it first, in the same transaction, and then posts the settlement.
+A hold is no movement: it reserves for a payout, moves `reserved`, and posts no leg. The movement that settles one
+releases it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Mode(StrEnum):
     EXTERNAL = "external"
 
 
-class Legs(msgspec.Struct, frozen=True):
+class Legs(msgspec.Struct, frozen=True, gc=False):
     """The ledger account that an amount leaves, and the one that it enters."""
 
     leaves: LedgerAccount
@@ -98,7 +98,7 @@ LEGS: Final[dict[Kind, tuple[Legs, ...]]] = {
 """Every way that a kind may post; the holders that a movement names tell which it is."""
 
 
-class References(msgspec.Struct, frozen=True, kw_only=True):
+class References(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a movement answers for at the bank, in the words that the bank's line will carry, as far as whoever posts it
     knows: matching goes by it (DESIGN 3.4). `batch_reference` is shared by all that are booked in one sum.
     """
@@ -116,7 +116,7 @@ class References(msgspec.Struct, frozen=True, kw_only=True):
 NO_REFERENCES: Final = References()
 
 
-class Movement(msgspec.Struct, frozen=True, kw_only=True):
+class Movement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A movement to post. `amount` is positive, in major units of the account's currency.
 
     `key` is the name under which it can be posted once; `cause` what it came of, where that is not a person

@@ -61,9 +61,10 @@ class OpenPayout(msgspec.Struct, gc=False):
     return_number: int
 
 
-class Meeting(msgspec.Struct, frozen=True):
-    """An entry that met what was expected, and the movement that it causes. `expected` is what was announced, held
-    or burnt, `booked` what the bank has moved: both positive, in major units.
+class Meeting(msgspec.Struct, frozen=True, gc=False):
+    """An entry that met what was expected, and the movement that it causes, with its legs. `expected` is what was
+    announced, held or burnt, `booked` what the bank has moved: both positive, in major units. `issued` is what the
+    movement adds to the tokens outstanding; below zero for what it burns.
     """
 
     met: Met
@@ -73,19 +74,19 @@ class Meeting(msgspec.Struct, frozen=True):
     booked: Decimal
     movement: Movement
     number: int
-
-    @property
-    def legs(self) -> Legs:
-        """Where the movement's amount leaves and enters."""
-        return legs_of(self.movement)
-
-    @property
-    def issued(self) -> Decimal:
-        """What it adds to the tokens outstanding; below zero for what it burns."""
-        return EXACT.multiply(self.movement.amount, Decimal(self.legs.issues))
+    legs: Legs
+    issued: Decimal
 
 
-class Backing(msgspec.Struct):
+def _meeting(
+    met: Met, entry: NewEntry, expectation: UUID, expected: Decimal, booked: Decimal, movement: Movement, number: int
+) -> Meeting:
+    legs = legs_of(movement)
+    issued = EXACT.multiply(movement.amount, Decimal(legs.issues))
+    return Meeting(met, entry, expectation, expected, booked, movement, number, legs, issued)
+
+
+class Backing(msgspec.Struct, gc=False):
     """What decides whether tokens may come to be: what is outstanding, what the bank holds once the whole
     notification counts (major units), and the breaker as it was before it. `stale`: a statement is missing for
     longer than evidence may be old, whatever the bank has just said.
@@ -145,7 +146,7 @@ class Expectations:
             kind=Kind.PAYOUT_SETTLEMENT, amount=payout.burnt, from_holder=payout.holder,
             reason=f"the bank's debit of payout {payout.id}", actor=ENGINE, cause=name_of(new.entry),
         )  # fmt: skip
-        return Meeting(Met.PAYOUT, new, payout.id, payout.amount, booked, movement, payout.settlement_number)
+        return _meeting(Met.PAYOUT, new, payout.id, payout.amount, booked, movement, payout.settlement_number)
 
     def _fund(
         self, account: UUID, new: NewEntry, booked: Decimal, backing: Backing, now: datetime
@@ -160,7 +161,7 @@ class Expectations:
             kind=Kind.MINT, amount=booked, to_holder=funding.holder, actor=ENGINE, cause=name_of(new.entry),
             reason=f"the bank's credit of funding {funding.id}",
         )  # fmt: skip
-        return Meeting(Met.FUNDING, new, funding.id, funding.amount, booked, movement, funding.number)
+        return _meeting(Met.FUNDING, new, funding.id, funding.amount, booked, movement, funding.number)
 
     def _return(self, account: UUID, new: NewEntry, booked: Decimal, backing: Backing) -> Meeting | None:
         """A payout has come back: mint again what was burnt, or what is left of it after others' fees."""
@@ -174,7 +175,7 @@ class Expectations:
             kind=Kind.MINT, amount=booked, to_holder=payout.holder, actor=ENGINE, cause=name_of(new.entry),
             reason=f"payout {payout.id} came back",
         )  # fmt: skip
-        return Meeting(Met.PAYOUT_RETURN, new, payout.id, payout.burnt, booked, movement, payout.return_number)
+        return _meeting(Met.PAYOUT_RETURN, new, payout.id, payout.burnt, booked, movement, payout.return_number)
 
 
 def name_of(entry: Entry) -> str | None:

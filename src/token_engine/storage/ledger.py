@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from msgspec.structs import astuple
-from psycopg import AsyncCursor
 from psycopg.rows import dict_row
 
 from token_engine.domain.ledger import Book, Kind, Legs, Mode, Movement
@@ -84,24 +83,13 @@ async def post(tx: Transaction, movements: Sequence[tuple[UUID, Movement, Legs]]
 
     The legs move `ledger_balance` in the same statement. `at` has a time zone.
     """
-    cursor = await _post(tx, [(*movement, None) for movement in movements], at)
-    return [row[0] for row in await cursor.fetchall()]
-
-
-async def post_numbered(tx: Transaction, movements: Sequence[tuple[UUID, Movement, Legs, int]], at: datetime) -> None:
-    """Post movements whose numbers were drawn before, so that nothing has to be waited for."""
-    await _post(tx, movements, at)
-
-
-async def _post(
-    tx: Transaction, movements: Sequence[tuple[UUID, Movement, Legs, int | None]], at: datetime
-) -> AsyncCursor[Any]:
     rows = [
         (account, m.kind, m.amount, legs.leaves, legs.enters, m.from_holder, m.to_holder, m.reason, m.actor, m.cause,
-         m.reverses, m.key, at, number, *astuple(m.references))
-        for account, m, legs, number in movements
+         m.reverses, m.key, at, *astuple(m.references))
+        for account, m, legs in movements
     ]  # fmt: skip
-    return await tx.execute(_sql.post, [Column(values) for values in _columns(rows, 22)])
+    cursor = await tx.execute(_sql.post, [Column(values) for values in _columns(rows, 21)])
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def of_keys(tx: Transaction, keys: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], Posted]:

@@ -16,20 +16,19 @@ JOIN ledger_holders h ON h.account_id = k.account_id AND h.holder = k.holder
 
 -- name: post
 -- A movement is its two legs, and moves the balances. An id that a failed transaction drew is a gap.
-INSERT INTO ledger_movements (id, account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause,
+INSERT INTO ledger_movements (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause,
     reverses, idempotency_key, at, end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference,
     batch_reference, counterparty, value_date)
-OVERRIDING SYSTEM VALUE
-SELECT coalesce(number, nextval('ledger_movements_id_seq')), account_id, kind, amount, leaves, enters, from_holder,
-    to_holder, reason, actor, cause, reverses, idempotency_key, at, end_to_end_id, uetr, bank_reference,
-    instruction_id, creditor_reference, batch_reference, counterparty, value_date
+SELECT account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause, reverses,
+    idempotency_key, at, end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference, batch_reference,
+    counterparty, value_date
 FROM unnest(%s::uuid[], %s::varchar[], %s::numeric[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[],
-    %s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[], %s::timestamptz[], %s::bigint[],
-    %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::date[])
+    %s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[], %s::timestamptz[], %s::varchar[],
+    %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::date[])
     WITH ORDINALITY
     AS k (account_id, kind, amount, leaves, enters, from_holder, to_holder, reason, actor, cause, reverses,
-        idempotency_key, at, number, end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference,
-        batch_reference, counterparty, value_date, place)
+        idempotency_key, at, end_to_end_id, uetr, bank_reference, instruction_id, creditor_reference, batch_reference,
+        counterparty, value_date, place)
 ORDER BY place
 RETURNING id
 

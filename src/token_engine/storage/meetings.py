@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from token_engine.domain.meeting import Meeting, Met
-from token_engine.domain.payout import PayoutState
-from token_engine.storage import ledger
 from token_engine.storage.columns import Column
 from token_engine.storage.database import Transaction
 from token_engine.storage.queries import load
@@ -39,16 +37,7 @@ async def write(tx: Transaction, meetings: Sequence[tuple[UUID, Meeting]], at: d
     """Write what entries met, each with its account, which the caller has locked: expectations settled, legs posted,
     and the row that lets no entry meet a second time. After the entries themselves. `at` has a time zone.
     """
-    fundings = [(m.expectation, at, _reason(m)) for _, m in meetings if m.met is Met.FUNDING]
-    payouts: dict[UUID, tuple[UUID, PayoutState, datetime, str]] = {}
-    for _, m in meetings:
-        if m.met is not Met.FUNDING:
-            # Settled and returned in one batch: written as it ended, with the reason for which it was settled.
-            reason = payouts[m.expectation][3] if m.expectation in payouts else _reason(m)
-            payouts[m.expectation] = m.expectation, _STATE[m.met], at, reason
-    await tx.execute(_sql.settle, [*_columns(fundings, 3), *_columns(list(payouts.values()), 4)])
-    await ledger.post_numbered(tx, [(account, m.movement, m.legs, m.number) for account, m in meetings], at)
-    await keep(tx, [_row(account, m, at) for account, m in meetings])
+    await tx.execute(_sql.meet, _columns([_met(account, m, at) for account, m in meetings], 18))
 
 
 async def keep(tx: Transaction, rows: Sequence[MeetingRow]) -> None:
@@ -56,20 +45,14 @@ async def keep(tx: Transaction, rows: Sequence[MeetingRow]) -> None:
     await tx.execute(_sql.keep, _columns(rows, len(MeetingRow._fields)))
 
 
-_STATE = {Met.PAYOUT: PayoutState.SETTLED, Met.PAYOUT_RETURN: PayoutState.RETURNED}
-
-
-def _row(account: UUID, m: Meeting, at: datetime) -> MeetingRow:
+def _met(account: UUID, m: Meeting, at: datetime) -> tuple[Any, ...]:
     funding, payout = (m.expectation, None) if m.met is Met.FUNDING else (None, m.expectation)
-    new = m.entry
-    return MeetingRow(
-        account, new.entry.amount, new.identity, new.occurrence, m.met, funding, payout, m.number, m.movement.actor,
-        m.movement.reason, at,
+    new, movement, legs = m.entry, m.movement, m.legs
+    return (
+        account, new.entry.amount, new.identity, new.occurrence, m.met, funding, payout, m.number, movement.kind,
+        movement.amount, legs.leaves, legs.enters, movement.from_holder, movement.to_holder, movement.reason,
+        movement.actor, movement.cause, at,
     )  # fmt: skip
-
-
-def _reason(m: Meeting) -> str:
-    return f"the bank's entry {m.movement.cause}"
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Column]:

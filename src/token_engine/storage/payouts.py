@@ -234,6 +234,11 @@ async def drift(tx: Transaction) -> list[dict[str, Any]]:
     return await _rows(tx, _sql.drift, {})
 
 
+async def unlike_their_meetings(tx: Transaction) -> list[dict[str, Any]]:
+    """Payouts of which the bank's entries say another thing than their state: none, ever."""
+    return await _rows(tx, _sql.unlike_their_meetings, {})
+
+
 async def _rows(tx: Transaction, statement: bytes, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     cursor = tx.connection.cursor(row_factory=dict_row)
     await cursor.execute(statement, parameters)

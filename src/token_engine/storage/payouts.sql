@@ -144,3 +144,13 @@ FULL JOIN ledger_holders h ON h.account_id = f.account_id AND h.holder = f.holde
 JOIN emi_accounts a ON a.id = coalesce(h.account_id, f.account_id)
 WHERE coalesce(h.reserved, 0) <> coalesce(f.total, 0)
 ORDER BY 1, 2, 3 NULLS FIRST
+
+-- name: unlike_their_meetings
+-- Payouts of which the bank's entries say another thing than their state: settled by none, met by one and not settled,
+-- or the same of one that came back. None, ever.
+SELECT p.id, a.account_number, a.currency, p.state FROM payouts p JOIN emi_accounts a ON a.id = p.account_id
+WHERE (p.state IN ('SETTLED', 'RETURNED'))
+        <> EXISTS (SELECT 1 FROM entry_meetings m WHERE m.payout_id = p.id AND m.met = 'payout')
+    OR (p.state = 'RETURNED')
+        <> EXISTS (SELECT 1 FROM entry_meetings m WHERE m.payout_id = p.id AND m.met = 'payout_return')
+ORDER BY p.requested_at, p.id

@@ -49,8 +49,9 @@ SELECT json_build_array((
     FROM unnest(%s::varchar[], %s::varchar[]) AS k (account_number, end_to_end_id)
     JOIN emi_accounts a ON a.account_number = k.account_number
     CROSS JOIN LATERAL (
-        SELECT p.*, coalesce((SELECT m.amount FROM entry_meetings e JOIN ledger_movements m ON m.id = e.movement_id
-            WHERE e.payout_id = p.id AND e.met = 'payout'), 0) AS burnt
+        SELECT p.*, coalesce(CASE p.state WHEN 'SETTLED' THEN (
+            SELECT m.amount FROM entry_meetings e JOIN ledger_movements m ON m.id = e.movement_id
+            WHERE e.payout_id = p.id AND e.met = 'payout') END, 0) AS burnt
         FROM payouts p WHERE p.account_id = a.id
         AND p.end_to_end_id BETWEEN k.end_to_end_id AND k.end_to_end_id
         AND p.state IN ('HELD', 'SENT', 'SETTLED') ORDER BY p.end_to_end_id LIMIT 1) p

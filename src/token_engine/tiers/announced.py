@@ -26,13 +26,10 @@ def announce_meeting(changes: Changes, met: Meeting, account: Account, evidence:
 
     No audit row: nobody but the bank did anything, and entry, movement and meeting are three rows for ever.
     """
-    view = events.movement(met.number, met.movement, account, evidence.at)
-    expectation = "funding_id" if met.met is Met.FUNDING else "payout_id"
-    view |= {expectation: str(met.expectation), "end_to_end_id": met.entry.entry.end_to_end_id}
-    kind, event_id = met.movement.kind, f"movement.{met.number}"
-    changes.announce(f"{events.LEDGER}.{kind}", event_id, evidence.source_reference, view)
-    subject, content = events.met(met, account, evidence.at)
-    changes.announce(subject, f"{event_id}.met", evidence.source_reference, content)
+    moved, came_to = events.met(met, account, evidence.at)
+    event_id = f"movement.{met.number}"
+    changes.announce(moved[0], event_id, evidence.source_reference, moved[1])
+    changes.announce(came_to[0], f"{event_id}.met", evidence.source_reference, came_to[1])
     if met.booked == met.expected:
         return
     expected, booked = (in_currency(amount, account.currency) for amount in (met.expected, met.booked))

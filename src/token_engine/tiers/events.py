@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from token_engine.domain.account import Account
 from token_engine.domain.backing import Level
@@ -14,7 +16,6 @@ from token_engine.domain.breaker import Breaker
 from token_engine.domain.closing import ClosingState
 from token_engine.domain.discrepancy import Happening, Told
 from token_engine.domain.funding import Funding, FundingState
-from token_engine.domain.ledger import Movement
 from token_engine.domain.meeting import Meeting, Met
 from token_engine.domain.money import EXACT, in_currency
 from token_engine.domain.override import Override, OverrideState
@@ -94,6 +95,13 @@ PAYOUT: Final[dict[PayoutState, str]] = {
 }  # fmt: skip
 """The subject that announces each state of a payout."""
 
+_MET: Final[dict[Met, tuple[str, str]]] = {
+    Met.FUNDING: (FundingState.MET, FUNDING[FundingState.MET]),
+    Met.PAYOUT: (PayoutState.SETTLED, PAYOUT[PayoutState.SETTLED]),
+    Met.PAYOUT_RETURN: (PayoutState.RETURNED, PAYOUT[PayoutState.RETURNED]),
+}
+"""What an expectation has come to, and the subject that announces it."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -103,6 +111,45 @@ class _Event(msgspec.Struct):
     occurred_at: datetime
     message_id: str | None
     data: Any
+
+
+class _Moved(msgspec.Struct, kw_only=True):
+    """A movement on the token ledger by which an entry met what was expected: one of the two, the other is left out."""
+
+    id: int
+    account_id: UUID
+    account_number: str
+    currency: str
+    token: str
+    kind: str
+    amount: str
+    from_holder: str | None
+    to_holder: str | None
+    reason: str
+    actor: str
+    cause: str | None
+    at: datetime
+    funding_id: UUID | UnsetType
+    payout_id: UUID | UnsetType
+    end_to_end_id: str | None
+
+
+class _CameTo(msgspec.Struct, kw_only=True):
+    """What a funding or a payout has come to by the bank's entry."""
+
+    funding_id: UUID | UnsetType
+    payout_id: UUID | UnsetType
+    account_id: UUID
+    account_number: str
+    currency: str
+    token: str
+    end_to_end_id: str | None
+    holder: str | None
+    state: str
+    amount: str
+    booked: str
+    movement_id: int
+    at: datetime
 
 
 def judged(tier: str, level: Level) -> str:
@@ -131,25 +178,6 @@ def discrepancy(told: Told, account: Account) -> dict[str, Any]:
         "assignee": told.assignee,
         "actor": told.actor,
         "text": told.text,
-    }
-
-
-def movement(number: int, of: Movement, account: Account, at: datetime) -> dict[str, Any]:
-    """What is said of a movement on the token ledger, as the API shows it too."""
-    return {
-        "id": number,
-        "account_id": str(account.id),
-        "account_number": account.number,
-        "currency": account.currency,
-        "token": f"x{account.currency}",
-        "kind": of.kind,
-        "amount": in_currency(of.amount, account.currency),
-        "from_holder": of.from_holder,
-        "to_holder": of.to_holder,
-        "reason": of.reason,
-        "actor": of.actor,
-        "cause": of.cause,
-        "at": at,
     }
 
 
@@ -204,28 +232,34 @@ def payout(of: Payout, number: str, currency: str) -> dict[str, Any]:
     }
 
 
-def met(of: Meeting, account: Account, at: datetime) -> tuple[str, dict[str, Any]]:
-    """The subject and content that announce what an expectation has come to by the bank's entry."""
-    states: dict[Met, tuple[str, str]] = {
-        Met.FUNDING: (FUNDING[FundingState.MET], "funding_id"),
-        Met.PAYOUT: (PAYOUT[PayoutState.SETTLED], "payout_id"),
-        Met.PAYOUT_RETURN: (PAYOUT[PayoutState.RETURNED], "payout_id"),
-    }
-    subject, named = states[of.met]
-    return subject, {
-        named: of.expectation,
-        "account_id": account.id,
-        "account_number": account.number,
-        "currency": account.currency,
-        "token": f"x{account.currency}",
-        "end_to_end_id": of.entry.entry.end_to_end_id,
-        "holder": of.movement.to_holder or of.movement.from_holder,
-        "state": subject.rpartition(".")[2].upper(),
-        "amount": in_currency(of.expected, account.currency),
-        "booked": in_currency(of.booked, account.currency),
-        "movement_id": of.number,
-        "at": at,
-    }
+def met(of: Meeting, account: Account, at: datetime) -> tuple[tuple[str, Any], tuple[str, Any]]:
+    """The subjects and contents that announce the movement which a meeting caused, and what the expectation has come
+    to by it. Amounts in major units.
+    """
+    state, subject = _MET[of.met]
+    funding, payout = (of.expectation, UNSET) if of.met is Met.FUNDING else (UNSET, of.expectation)
+    movement, currency = of.movement, account.currency
+    token, end_to_end_id, booked = f"x{currency}", of.entry.entry.end_to_end_id, in_currency(of.booked, currency)
+    # Nearly always the bank books what was expected, and all of it moves.
+    expected = booked if of.expected == of.booked else in_currency(of.expected, currency)
+    moved = booked if movement.amount == of.booked else in_currency(movement.amount, currency)
+    return (
+        f"{LEDGER}.{movement.kind}",
+        _Moved(
+            id=of.number, account_id=account.id, account_number=account.number, currency=currency, token=token,
+            kind=movement.kind, amount=moved, from_holder=movement.from_holder, to_holder=movement.to_holder,
+            reason=movement.reason, actor=movement.actor, cause=movement.cause, at=at, funding_id=funding,
+            payout_id=payout, end_to_end_id=end_to_end_id,
+        ),
+    ), (
+        subject,
+        _CameTo(
+            funding_id=funding, payout_id=payout, account_id=account.id, account_number=account.number,
+            currency=currency, token=token, end_to_end_id=end_to_end_id,
+            holder=movement.to_holder or movement.from_holder, state=state, amount=expected, booked=booked,
+            movement_id=of.number, at=at,
+        ),
+    )  # fmt: skip
 
 
 def override(of: Override) -> str:
