@@ -253,6 +253,7 @@ async def awaited(tx: Transaction) -> list[Awaited]:
 async def record(tx: Transaction, met: Sequence[int]) -> None:
     """Record the lines that are no known movement as entries; `met` are those that met what was expected."""
     await tx.execute(_sql.find_named)
+    await tx.execute(_sql.learn_named)  # few: else all lines are hashed to find them, and come out of order
     # All that is read now is the transaction's own: whatever the planner thinks of its sizes, no nested loops.
     await tx.execute(b"SET LOCAL enable_nestloop = off")
     await tx.execute(_sql.record, [Column(met)])

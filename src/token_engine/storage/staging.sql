@@ -49,6 +49,9 @@ ANALYZE stated
 -- name: learn_pairs
 ANALYZE paired
 
+-- name: learn_named
+ANALYZE named
+
 -- name: entries_stored
 -- As they were last counted: -1 where they never were.
 SELECT reltuples::bigint FROM pg_class WHERE oid = 'bank_entries'::regclass

@@ -155,6 +155,7 @@ async def _pair(tx: Transaction, days: Sequence[Day]) -> dict[int, Moved]:
     statement brings that is none.
     """
     if not await staging.loose(tx):
+        await staging.learn_pairs(tx)
         return {day.stated.number: Moved(day.stated.lines, day.statement.booked_sum) for day in days}
     await staging.pair_certain(tx)
     doubtful = await staging.doubtful(tx)
