@@ -26,7 +26,12 @@ from token_engine.tiers.observing import Observed
 from token_engine.tiers.polling import NewPolling
 
 CONNECTION = b"INSERT INTO bank_connections VALUES ('bank', 'json', '{}', 'tests', now())"
-
+SLOTS_BEGAN_A_MINUTE_AGO = b"""
+UPDATE account_polling p SET next_slot_at = began,
+    offset_seconds = extract(epoch FROM began)::bigint % (p.every_minutes * 60)
+FROM (SELECT date_trunc('second', now()) - interval '1 minute' AS began)
+"""
+"""Where an account's slots begin comes from its id, which is chance here: one would begin while a test looks."""
 
 POLICY = AskingPolicy(at_once=4, requests_a_minute=600_000, most_requests=1)
 
@@ -110,6 +115,7 @@ async def accounts(one: Engine, number: int, **how: Any) -> list[UUID]:
             assert isinstance(view, dict)
             await polling.save(tx, view["id"], NewPolling(actor="a", connection="bank", **how), now)
             made.append(UUID(view["id"]))
+        await tx.connection.execute(SLOTS_BEGAN_A_MINUTE_AGO)
     return made
 
 
