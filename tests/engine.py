@@ -57,6 +57,13 @@ def run_command(
     )
 
 
+def _is_called(process: psutil.Process, name: str) -> bool:
+    try:
+        return bool(process.name() == name)
+    except psutil.NoSuchProcess:  # it ended since it was listed
+        return False
+
+
 class Engine:
     """One `token-engine run`, from start to stop. The data directory outlives it."""
 
@@ -119,21 +126,18 @@ class Engine:
         found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
         return found
 
-    def server(self, name: str) -> psutil.Process:
-        """Its own `postgres` (the postmaster) or `nats-server`."""
-        [found] = self._servers(name)
-        return found
-
-    def _servers(self, name: str) -> list[psutil.Process]:
-        """Its own children: a server's have the server's name, and outlive it for a moment."""
-        return [p for p in psutil.Process(self.process.pid).children() if p.is_running() and p.name() == name]
+    def servers(self, name: str) -> list[psutil.Process]:
+        """Its own `postgres` (the postmaster) or `nats-server`: none for a moment after that was killed. Its children
+        only: a server's have the server's name, and outlive it for a moment.
+        """
+        return [p for p in psutil.Process(self.process.pid).children() if _is_called(p, name)]
 
     def kill_server(self, name: str) -> None:
         """kill -9 of one of its servers, and wait until the engine has started another."""
-        victim = self.server(name)
+        [victim] = self.servers(name)
         victim.kill()
 
-        wait_for(lambda: [p for p in self._servers(name) if p.pid != victim.pid])
+        wait_for(lambda: [p for p in self.servers(name) if p.pid != victim.pid])
 
     @property
     def database_url(self) -> str:

@@ -89,9 +89,17 @@ class Publisher:
                 await asyncio.sleep(0.02)
 
 
-def postgres_backends(engine: Engine) -> list[psutil.Process]:
-    """Those that serve the engine's own connections."""
-    return [p for p in engine.server("postgres").children() if "token_engine" in " ".join(_command_of(p))]
+async def postgres_backends(engine: Engine) -> list[psutil.Process]:
+    """Those that serve the engine's own connections, at least one."""
+
+    def found() -> list[psutil.Process]:
+        # A server that starts beside what a killed one left gives up, and another is started.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = [child for server in engine.servers("postgres") for child in server.children()]
+            return [child for child in children if "token_engine" in " ".join(_command_of(child))]
+        return []
+
+    return await asyncio.to_thread(wait_for, found)
 
 
 def _command_of(process: psutil.Process) -> list[str]:
@@ -143,11 +151,11 @@ async def _kill_everything(data: Path, server: EmbeddedNats) -> None:
 
             for share in (0.6, 0.65, 0.7):
                 await publisher.reached(share)
-                for backend in postgres_backends(engine):
+                for backend in await postgres_backends(engine):
                     end(backend, psutil.Process.kill)
 
             await publisher.reached(0.85)
-            for backend in postgres_backends(engine):
+            for backend in await postgres_backends(engine):
                 end(backend, psutil.Process.terminate)
 
             await sending
