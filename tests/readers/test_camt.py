@@ -324,7 +324,7 @@ def test_amounts_as_xml_may_write_them(written: str, amount: str) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["-1.00", "+1.00", "1e3", "1,00", "1 000", "", ".", "１００", "NaN", "1.123456", "9" * 19, "0" * 41],
+    ["-1.00", "1e3", "1,00", "1 000", "", ".", "１００", "NaN", "1.123456", "9" * 19, "0" * 41],
 )
 def test_amounts_that_are_refused(written: str) -> None:
     refusal = refused(camt(ENTRY, ENTRY, "\n" + entry(f'<Amt Ccy="AED">{written}</Amt>')))

@@ -43,7 +43,7 @@ class StatedBalance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """What a message says after its entries: an MT closes, and counts, at its end."""
+    """What a message says after its entries: an MT closes, and counts, at its end; a camt of some banks, too."""
 
     balances: tuple[StatedBalance, ...] = ()
     last_page: bool | None = None
@@ -93,9 +93,9 @@ class Heading(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self,
             balances=self.balances + ending.balances,
-            last_page=ending.last_page,
-            stated_entries=ending.stated_entries,
-            stated_sum=ending.stated_sum,
+            last_page=self.last_page if ending.last_page is None else ending.last_page,
+            stated_entries=self.stated_entries if ending.stated_entries is None else ending.stated_entries,
+            stated_sum=self.stated_sum if ending.stated_sum is None else ending.stated_sum,
         )
 
 

@@ -14,10 +14,10 @@ from lxml import etree
 from lxml.etree import _Element as Element
 
 from token_engine.domain.entry import Entry
-from token_engine.domain.notification import Heading, MessageKind
+from token_engine.domain.notification import Ending, Heading, MessageKind
 from token_engine.domain.refusal import RefusedError
 from token_engine.iso20022.camt_entry import EntryDraft
-from token_engine.iso20022.camt_heading import GroupHeader, group_header, heading
+from token_engine.iso20022.camt_heading import GroupHeader, balance, group_header, heading, totals
 from token_engine.iso20022.camt_plain import PlainEntries
 from token_engine.iso20022.sniff import name_of_xml, refuse_doctype
 from token_engine.iso20022.utf8 import Utf8Stream
@@ -29,7 +29,11 @@ _KINDS: Final = {
     "BkToCstmrDbtCdtNtfctn": (MessageKind.NOTIFICATION, "Ntfctn"),
 }
 _SECTIONS: Final = frozenset(section for _, section in _KINDS.values())
-_WATCHED: Final = tuple(f"{{*}}{name}" for name in (*_KINDS, *_SECTIONS, "Ntry", "NtryDtls", "Btch", "TxDtls"))
+_WATCHED: Final = tuple(
+    f"{{*}}{name}" for name in (*_KINDS, *_SECTIONS, "Bal", "TxsSummry", "Ntry", "NtryDtls", "Btch", "TxDtls")
+)
+_MOST_BALANCES: Final = 1_000
+"""Behind the entries of one statement. Some ten are usual."""
 
 
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -44,8 +48,9 @@ def kind_in(opening: str) -> MessageKind | None:
     return None if found is None else _KINDS[found[1]][0]
 
 
-def sections(stream: Utf8Stream) -> Iterator[Heading | Entry]:
-    """Yield each notification's, report's or statement's heading, then its entries, as they are read.
+def sections(stream: Utf8Stream) -> Iterator[Heading | Entry | Ending]:
+    """Yield each notification's, report's or statement's heading, then its entries, and what stands behind them though
+    the schema has it before them, as they are read.
 
     Memory is bounded by one heading or one details of an entry, not by the message. Raises RefusedError
     naming the place; what was yielded before it is then void, for a message is read whole or not at all.
@@ -80,7 +85,7 @@ def sections(stream: Utf8Stream) -> Iterator[Heading | Entry]:
     if not walk.messages:
         raise RefusedError(
             "not_a_bank_message",
-            f"not a camt.052, camt.053 or camt.054: this is {name_of_xml(stream.opening)}",
+            f"not a camt.052, camt.053 or camt.054 from version .02 on: this is {name_of_xml(stream.opening)}",
         )
 
 
@@ -101,9 +106,10 @@ class _Walk:
         self._section_place = ""
         self._sections = 0
         self._entries = 0
+        self._balances = 0
         self._draft = EntryDraft()
 
-    def at_end_of(self, element: Element) -> Iterator[Heading | Entry]:
+    def at_end_of(self, element: Element) -> Iterator[Heading | Entry | Ending]:
         """Read a complete element, yield what it completes, and free it."""
         name = local(element.tag)
         if name == "Ntry":
@@ -126,6 +132,9 @@ class _Walk:
             if section is not None and (section is self._section or _is_section(section)):
                 yield from self._open(section)
                 self._in_details(name, element)
+        elif name in ("Bal", "TxsSummry"):
+            if element.getparent() is self._section:  # else it stands before the entries, where the heading has it
+                yield self._behind(element)
         elif name in _SECTIONS:
             if _is_section(element):
                 yield from self._open(element)
@@ -136,6 +145,19 @@ class _Walk:
         elif _is_message(element) and element is not self._message:
             self.place = name
             raise FaultError("missing_field", element, _KINDS[name][1], "the message holds none")
+
+    def _behind(self, element: Element) -> Ending:
+        """What a balance or summary says that follows entries of its section."""
+        place, self.place = self.place, self._section_place
+        if local(element.tag) == "Bal":
+            self._balances += 1
+            if self._balances > _MOST_BALANCES:
+                raise FaultError("too_large", element, "Bal", f"is one of more than {_MOST_BALANCES} balances")
+            ending = Ending(balances=(balance(element, self._balances),))
+        else:
+            ending = totals(element)
+        self.place = place
+        return ending
 
     def _in_details(self, name: str, element: Element) -> None:
         """The first details are left in the tree until it is known whether they are the only ones."""
@@ -168,7 +190,9 @@ class _Walk:
         self._sections += 1
         self._entries = 0
         self.place = self._section_place = f"{section_name}[{self._sections}]"
-        yield heading(section, kind, self._group)
+        told = heading(section, kind, self._group)
+        self._balances = len(told.balances)
+        yield told
         self._begin_entry()
 
     def _begin_entry(self, after: int = 1) -> None:

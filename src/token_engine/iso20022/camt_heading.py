@@ -12,7 +12,7 @@ import msgspec
 from lxml.etree import _Element as Element
 
 from token_engine.domain.entry import CreditDebit
-from token_engine.domain.notification import Heading, MessageKind, StatedBalance
+from token_engine.domain.notification import Ending, Heading, MessageKind, StatedBalance
 from token_engine.iso20022.words import (
     ACCOUNT_NUMBER_LENGTH,
     MESSAGE_ID_LENGTH,
@@ -41,6 +41,8 @@ Said = Iterable[Element] | None
 
 COPIES: Final = frozenset({"CODU", "COPY", "DUPL"})
 
+_SUM_DECIMALS: Final = 17
+"""ISO 20022, DecimalNumber: fractionDigits 17."""
 _VERSIONED: Final = re.compile(r"camt\.05[234]\.\d{3}\.\d{2}")
 
 
@@ -96,11 +98,19 @@ def heading(section: Element, kind: MessageKind, group: GroupHeader) -> Heading:
         or _bounded(said, REFERENCE_LENGTH, "LglSeqNb")
         or None,
         copy=group.copy or _is_copy(said),
-        balances=tuple(_balance(bal, f"Bal[{at}]") for at, bal in enumerate(named(said, "Bal"), start=1)),
+        balances=tuple(balance(bal, at) for at, bal in enumerate(named(said, "Bal"), start=1)),
         stated_entries=_count_at(said, "TxsSummry", "TtlNtries", "NbOfNtries"),
         stated_sum=_sum_at(said, "TxsSummry", "TtlNtries", "Sum"),
         page_number=group.page_number if page_number is None else page_number,
         last_page=group.last_page if page_number is None else last_page,
+    )
+
+
+def totals(summary: Element) -> Ending:
+    """What a `TxsSummry` that stands behind entries says. Raises FaultError."""
+    return Ending(
+        stated_entries=_count_at([summary], "TxsSummry", "TtlNtries", "NbOfNtries"),
+        stated_sum=_sum_at([summary], "TxsSummry", "TtlNtries", "Sum"),
     )
 
 
@@ -127,12 +137,15 @@ def _currency(said: Said) -> str | None:
 
 
 def _account(section: Element, said: Said) -> str:
-    """IBAN, or the bank's own number: `Othr/Id` today, `PrtryAcct/Id`, `BBAN` or `UPIC` in older files."""
+    """IBAN, or the bank's own number: `Othr/Id` today, `PrtryAcct/Id`, `BBAN` or `UPIC` in older files; where there is
+    none, the account's proxy.
+    """
     identification = find(said, "Acct", "Id")
     number = account_number(
         text_at(identification, "IBAN")
         or text_at(identification, "Othr|PrtryAcct", "Id")
         or text_at(identification, "BBAN|UPIC")
+        or text_at(find(said, "Acct", "Prxy"), "Id")
     )
     if not number:
         raise FaultError("missing_field", section, "Acct/Id", "names no account")
@@ -198,11 +211,13 @@ def _sum_at(said: Said, *path: str) -> Decimal | None:
     if leaf is None:
         return None
     word = text(leaf, "/".join(path))
-    size = plain_decimal(word.removeprefix("-"), leaf, "/".join(path))
+    size = plain_decimal(word.removeprefix("-"), leaf, "/".join(path), _SUM_DECIMALS)
     return -size if word.startswith("-") else size
 
 
-def _balance(bal: Element, place: str) -> StatedBalance:
+def balance(bal: Element, at: int) -> StatedBalance:
+    """Read the `Bal` that is number `at` of its notification, report or statement. Raises FaultError."""
+    place = f"Bal[{at}]"
     stated = find(bal, "Amt")
     if stated is None:
         raise FaultError("missing_field", bal, f"{place}/Amt", "the balance has no amount")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import takewhile
@@ -18,6 +19,8 @@ _BLANKS: Final = " \t\r\n"
 _LINE_BREAKS: Final = dict.fromkeys(map(ord, "\t\n\r"), " ")
 FRACTION_DIGITS: Final = 5
 """ISO 20022, ActiveOrHistoricCurrencyAndAmount: fractionDigits 5."""
+_WRITTEN_OUT: Final = re.compile(r"\+?([0-9]*)(\.?)([0-9]*)", re.ASCII)
+"""XML Schema part 2, 3.2.3.1: a plus may be written, and the digits on one side of the point be left out (".72")."""
 
 
 class FaultError(Exception):
@@ -101,21 +104,20 @@ def currency_code(word: str, element: Element, path: str) -> str:
     return word
 
 
-def plain_decimal(digits: str, element: Element, path: str) -> Decimal:
-    """A non-negative decimal of at most five decimals (trailing zeros aside).
-
-    An XML decimal may leave out the zero before its point, and some banks do (".72").
-    """
+def plain_decimal(digits: str, element: Element, path: str, decimals: int = FRACTION_DIGITS) -> Decimal:
+    """A non-negative decimal of at most so many decimals (trailing zeros aside)."""
     if len(digits) > AMOUNT_LENGTH:
         raise FaultError("invalid_amount", element, path, f"is longer than {AMOUNT_LENGTH} characters")
+    if (written := _WRITTEN_OUT.fullmatch(digits)) and (written[1] or written[3]):
+        digits = f"{written[1] or 0}.{written[3] or 0}" if written[2] else written[1]
     try:
-        value = parse_amount(f"0{digits}" if digits[:1] == "." else digits, path)
+        value = parse_amount(digits, path)
     except RefusedError as error:
         raise FaultError(error.refusal.code, element, path, str(error).removeprefix(f"{path}: ")) from error
     exponent = value.as_tuple().exponent
     assert isinstance(exponent, int)  # parse_amount lets no NaN or Infinity through
-    if -exponent > FRACTION_DIGITS and value != round(value, FRACTION_DIGITS):
-        raise FaultError("invalid_amount", element, path, f"{value} has more than {FRACTION_DIGITS} decimals")
+    if -exponent > decimals and value != round(value, decimals):
+        raise FaultError("invalid_amount", element, path, f"{value} has more than {decimals} decimals")
     return value
 
 
