@@ -85,6 +85,11 @@ def test_balances_without_end_behind_entries_are_refused() -> None:
     assert refusal.code == "too_large"
 
 
+@pytest.mark.parametrize("root", ["<Bal/>", "<TxsSummry/>", f"<TxsSummry>{CLOSING}{summary(1)}</TxsSummry>"])
+def test_balances_and_totals_of_no_statement_are_none(root: str) -> None:
+    assert refused(root).code == "not_a_bank_message"
+
+
 def test_an_account_that_only_its_proxy_names() -> None:
     """From .09 on `Acct/Id` may be left out, and the account be named by its proxy: a phone number, an address."""
     proxy = "<Acct><Prxy><Tp><Cd>EMAL</Cd></Tp><Id>safeguarded@issuer.example</Id></Prxy><Ccy>AED</Ccy></Acct>"
@@ -109,8 +114,12 @@ def test_a_control_sum_has_more_decimals_than_an_amount() -> None:
     told = summary(1).replace("<Sum>100<", f"<Sum>100.{'0' * 14}001<")
     notification = read(camt(ENTRY, kind="camt.053", head=ACCOUNT + told))
     assert outcomes(notification)["entry_sum"] is Outcome.FAILED
-    told = summary(1).replace("<Sum>100<", f"<Sum>100.{'0' * 17}1<")
-    assert refused(camt(ENTRY, kind="camt.053", head=ACCOUNT + told)).code == "invalid_amount"
+    for word in (f"100.{'0' * 17}1", "-+100", "--100"):
+        told = summary(1).replace("<Sum>100<", f"<Sum>{word}<")
+        assert refused(camt(ENTRY, kind="camt.053", head=ACCOUNT + told)).code == "invalid_amount"
+    for word in (f"{'9' * 18}.{'0' * 18}", f"-{'9' * 18}.{'9' * 17}0"):  # more digits than decimals are counted with
+        told = summary(1).replace("<Sum>100<", f"<Sum>{word}<")
+        assert read(camt(ENTRY, kind="camt.053", head=ACCOUNT + told)).heading.stated_sum == Decimal(word)
 
 
 def test_a_version_that_is_not_read_is_named() -> None:

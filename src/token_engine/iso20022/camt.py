@@ -133,7 +133,8 @@ class _Walk:
                 yield from self._open(section)
                 self._in_details(name, element)
         elif name in ("Bal", "TxsSummry"):
-            if element.getparent() is self._section:  # else it stands before the entries, where the heading has it
+            section = element.getparent()
+            if section is not None and section is self._section:  # else it is before the entries: the heading has it
                 yield self._behind(element)
         elif name in _SECTIONS:
             if _is_section(element):

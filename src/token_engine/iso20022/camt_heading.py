@@ -12,6 +12,7 @@ import msgspec
 from lxml.etree import _Element as Element
 
 from token_engine.domain.entry import CreditDebit
+from token_engine.domain.money import EXACT
 from token_engine.domain.notification import Ending, Heading, MessageKind, StatedBalance
 from token_engine.iso20022.words import (
     ACCOUNT_NUMBER_LENGTH,
@@ -211,8 +212,9 @@ def _sum_at(said: Said, *path: str) -> Decimal | None:
     if leaf is None:
         return None
     word = text(leaf, "/".join(path))
-    size = plain_decimal(word.removeprefix("-"), leaf, "/".join(path), _SUM_DECIMALS)
-    return -size if word.startswith("-") else size
+    below = word.startswith("-") and not word.startswith("-+")
+    size = plain_decimal(word[1:] if below else word, leaf, "/".join(path), _SUM_DECIMALS)
+    return EXACT.minus(size) if below else size
 
 
 def balance(bal: Element, at: int) -> StatedBalance:

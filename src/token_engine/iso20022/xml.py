@@ -114,9 +114,7 @@ def plain_decimal(digits: str, element: Element, path: str, decimals: int = FRAC
         value = parse_amount(digits, path)
     except RefusedError as error:
         raise FaultError(error.refusal.code, element, path, str(error).removeprefix(f"{path}: ")) from error
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int)  # parse_amount lets no NaN or Infinity through
-    if -exponent > decimals and value != round(value, decimals):
+    if len(digits.partition(".")[2].rstrip("0")) > decimals:
         raise FaultError("invalid_amount", element, path, f"{value} has more than {decimals} decimals")
     return value
 
