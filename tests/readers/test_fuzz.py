@@ -43,6 +43,16 @@ _MT = mt940(
     ":86:/EREF/E2E-2/ORDP//NAME/Acme/REMI/USTD//Invoice 4711/",
     closing=f"{CLOSING}\r\n:64:C251118AED1,00\r\n:65:C251119AED1,00",
 )
+_AT_SIGNS = _MT.replace("\r\n", "@@")
+_AS_SENT = mt940(
+    ":61:250230    C 100,00 NTRFCUST-1\r\n//BANK-1",
+    ":NS:x",
+    ":86:EREF+E2E-1",
+    ":61:2511181118CD\r\n20,NTRFNONREF",
+    ":61:2511181118D5,05//1001",
+    number=":28C:09/2021/M",
+    opening=":60F:C000000AED0,",
+)
 _ADVICE = ":20:A-1\r\n:21:O-1\r\n:25:BANKAEAD/0012AED\r\n:32A:251118AED1,5\r\n:50K:/123\r\nAcme\r\n"
 VALID_MT = [
     _MT.encode(),
@@ -52,6 +62,9 @@ VALID_MT = [
     blocks(_ADVICE, "910").encode(),
     _MT.replace("Acme", "Müller").encode("cp1252"),
     _MT.encode("utf-16"),
+    _AT_SIGNS.encode(),
+    _AS_SENT.encode(),
+    mt942(":61:251118    C 1,00", ":NS:x", ":86:EREF+E-1", rest=":90D:AED0,\r\n:90C:AED1,00").encode(),
 ]
 _STATEMENT_JSON = STATEMENT_JSON | {
     "entries": [
@@ -120,7 +133,7 @@ def test_mutated_mt_messages(raw: bytes) -> None:
 
 
 @_quick
-@given(st.sampled_from([_MT, mt942(LINE, ":86:x")]), st.data())
+@given(st.sampled_from([_MT, _AS_SENT, mt942(LINE, ":86:x")]), st.data())
 def test_any_text_in_any_mt_field(text: str, data: st.DataObject) -> None:
     lines = text.split("\r\n")
     at = data.draw(st.integers(0, len(lines) - 1))
@@ -130,11 +143,15 @@ def test_any_text_in_any_mt_field(text: str, data: st.DataObject) -> None:
     _holds("\r\n".join(lines).encode("utf-8", "replace"))
 
 
-_ENDS = [_MT.index(CLOSING) + len(CLOSING) - 1, len(blocks(_MT)) - len("}{5:{CHK:0123456789AB}}") - 1]
+_CLOSED = [
+    *((text, _MT.index(CLOSING) + len(CLOSING) - 1) for text in (_MT, _AT_SIGNS)),
+    (_AS_SENT, len(_AS_SENT) - len("\r\n") - 1),
+    (blocks(_MT), len(blocks(_MT)) - len("}{5:{CHK:0123456789AB}}") - 1),
+]
 
 
 @_quick
-@given(st.sampled_from([(_MT, _ENDS[0]), (blocks(_MT), _ENDS[1])]), st.data())
+@given(st.sampled_from(_CLOSED), st.data())
 def test_a_statement_cut_before_its_end_is_refused(original: tuple[str, int], data: st.DataObject) -> None:
     text, end = original
     cut = data.draw(st.integers(0, end - len("00")))

@@ -44,9 +44,12 @@ message, part = {
     "lines": (mt940("@@"), LINE + chr(10) + ":86:166?20EREF+E-1?21SVWZ+Invoice" + chr(10)),
     "statements": (mt940() + "@@" + mt940(), blocks(mt940(LINE)) + chr(10)),
     "texts": (mt940(LINE, "@@"), ":86:on and on" + chr(10)),
+    "at signs": (mt940("@@"), LINE + chr(10) + ":86:EREF+E-1" + chr(10)),
 }[sys.argv[1]]
 start, end = message.split("@@")
 parts = start, part, end
+if sys.argv[1] == "at signs":
+    parts = tuple(text.replace(chr(13), "").replace(chr(10), "@@") for text in parts)
 small, before = peak(parts, 2)
 large, after = peak(parts, int(sys.argv[2]))
 print(small, large, before, after)
@@ -54,7 +57,7 @@ print(small, large, before, after)
 
 
 @pytest.mark.parametrize(
-    "shape", ["entries", "details", "batches", "odd entries", "sections", "lines", "statements", "texts"]
+    "shape", ["entries", "details", "batches", "odd entries", "sections", "lines", "statements", "texts", "at signs"]
 )
 def test_memory_is_flat(shape: str) -> None:
     out = subprocess.run(

@@ -65,14 +65,19 @@ def written(amount: Decimal, digits: int, style: int) -> str:
 
 def line(entry: Entry, style: int, dialect: int) -> list[str]:
     assert entry.value_date is not None
-    booked = f"{entry.booking_date:%m%d}" if entry.booking_date else ""
+    as_sent = style == 4
+    booked = f"{entry.booking_date:%m%d}" if entry.booking_date else "    " * as_sent
     funds = entry.currency[2] if style == 1 else ""
     amount = written(entry.amount, decimals_of(entry.currency), style)
     bank = f"//{entry.servicer_reference}" if entry.servicer_reference else ""
+    bank_break, blank = ("\n" * bool(bank), " ") if as_sent else ("", "")
+    mark = _MARKS[entry.credit_debit, entry.reversal]
     told = [
-        f":61:{entry.value_date:%y%m%d}{booked}{_MARKS[entry.credit_debit, entry.reversal]}{funds}{amount}"
-        f"NTRF{entry.instruction_id or 'NONREF'}{bank}"
+        f":61:{entry.value_date:%y%m%d}{booked}{mark}{funds}{blank}{amount}{blank}"
+        f"NTRF{entry.instruction_id or 'NONREF'}{bank_break}{bank}"
     ]
+    if as_sent:
+        told.append(":NS:22Acme")
     id_ = entry.end_to_end_id or "NOTPROVIDED"
     match dialect:
         case 0:
@@ -90,7 +95,7 @@ def test_what_is_written_is_read(data: st.DataObject) -> None:
     stated = data.draw(st.lists(entries(currency), max_size=6))
     opening = data.draw(amounts(currency)) * data.draw(st.sampled_from([1, -1]))
     closing = opening + booked_sum(stated)
-    style = data.draw(st.integers(0, 3))
+    style = data.draw(st.integers(0, 4))
     dialect = data.draw(st.integers(0, 2))
     digits = decimals_of(currency)
 

@@ -150,10 +150,10 @@ def test_an_mt940_is_told_with_the_balances_at_its_end(tmp_path: Path) -> None:
 
 def test_what_is_wrong_with_an_mt940_is_told_by_field_and_line(tmp_path: Path) -> None:
     file = tmp_path / "day.sta"
-    file.write_text(mt940(LINE, ":61:251131C1,00NTRFNONREF"))
+    file.write_text(mt940(LINE, ":61:251132C1,00NTRFNONREF"))
     done = run(str(file), "--json")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.decode() == f"{file}: 251131 is no date (line 6) (MT[1]/61[2]/value date)\n"
+    assert done.stderr.decode() == f"{file}: 251132 is no date (line 6) (MT[1]/61[2]/value date)\n"
 
 
 def test_a_json_statement_that_does_not_add_up_and_names_no_currency(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from readers.messages import blocks, mt940, mt942
 from road.bench import NUMBER, Bench, Road, code
-from token_engine.domain.receipt import AlreadyRecorded, Recorded
+from road.test_end_of_day import close, close_one, outcome
+from token_engine.domain.receipt import AlreadyRecorded, Recorded, Rejected
 
 _ADVICE = f":20:BANK-1\r\n:21:OURS-1\r\n:25:{NUMBER}\r\n:32A:251118AED40,\r\n:52A:BANKGB2L\r\n"
 
@@ -72,5 +73,47 @@ def test_what_may_not_move_a_position_is_kept_and_rejected(bench: Bench, text: s
         assert await road.position(account) == Decimal(1_000_000)
         kept = await road.row("SELECT raw FROM bank_messages")
         assert bytes(kept["raw"]) == text.encode()
+
+    bench.void(story)
+
+
+def _stated(*lines: str, opening: str, closing: str, number: str = "321/1") -> bytes:
+    return mt940(
+        *lines, number=f":28C:{number}", opening=f":60F:C251117AED{opening},", closing=f":62F:C251118AED{closing},"
+    ).encode()
+
+
+def test_a_funding_named_behind_a_field_of_the_banks_own_is_minted(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        await road.expect(account, "E-4711", "100")
+        await close_one(road, _stated(
+            ":61:2511181118C100,NTRFNONREF//BANK-1", ":NS:22Sample LLC", ":86:EREF+E-4711",
+            opening="1000000", closing="1000100",
+        ))  # fmt: skip
+        state = await road.state(account)
+        assert (state["ledger_balance"], state["bank_reported_balance"]) == (1_000_100, 1_000_100)
+
+    bench.void(story)
+
+
+def test_statements_whose_numbers_are_none_are_known_by_what_stands_there(bench: Bench) -> None:
+    async def story(road: Road) -> None:
+        account = await road.account()
+        first = _stated(":61:251118C5,NTRFNONREF//B-1", opening="1000000", closing="1000005", number="09/2025/M")
+        day = await close_one(road, first)
+        assert (day.state, outcome(day, "sequence")) == ("ACCEPTED", "not_checkable")
+        # The same again, under another :20:, and the same name with other lines.
+        again = await close(road, first.replace(b"M-1", b"M-2"))
+        assert isinstance(again[0], AlreadyRecorded)
+        [other] = await close(road, first.replace(b"C5,", b"C6,").replace(b"0005,", b"0006,"))
+        assert isinstance(other, Rejected)
+        assert other.refusal.code == "statement_differs"
+        # Another name is another statement, though it says the same: no repetition.
+        twin = await close(road, first.replace(b"09/2025/M", b"10/2025/M"))
+        assert isinstance(twin[0], Recorded)
+        stored = await road.rows("SELECT sequence_number FROM statements ORDER BY id")
+        assert [row["sequence_number"] for row in stored] == ["09/2025/M", "10/2025/M"]
+        assert await road.position(account) == 1_000_005
 
     bench.void(story)

@@ -119,8 +119,11 @@ class _Walk:
             if self._line is not None:
                 self._details += field.lines[: DETAIL_LINES - len(self._details)]
             return
-        if self._line is not None:
-            yield self._entry(self._line)
+        # What is not of money may stand between a line and its details (:NS:).
+        if (line := self._line) is not None and (tag == END or tag[:2] in MONEY):
+            if tag == END and line.ends_with_amount and not self._details:
+                field.refuse("cut_short", "the last line ends with its amount, of which a part may be missing")
+            yield self._entry(line)
             self._line = None
             self._details = []
         if tag == END:
@@ -169,6 +172,10 @@ class _Walk:
             self._reference.refuse("missing_field", f"the message has no :{tags[0]}:")
         return found
 
+    @property
+    def _number(self) -> Field | None:
+        return self._head.get("28C") or self._head.get("28")
+
     def _heading(self) -> Heading:
         """The heading of a statement or report, once its first line or its end is reached."""
         if self._type is None or self._type in _ADVICE:
@@ -177,7 +184,7 @@ class _Walk:
         if "60F" in self._head and "60M" in self._head:
             self._head["60M"].refuse("repeated_field", "the message has two opening balances")
         self._currency = currency_of(opening)
-        sequence_number, page_number = numbered(self._head.get("28C") or self._head.get("28"))
+        sequence_number, page_number = numbered(self._number, of_page=opening.tag == "60M")
         self._heading_told = True
         return self._headed(
             self._currency,
@@ -250,6 +257,8 @@ class _Walk:
             field.refuse("cut_short", "the closing balance is missing: the statement is cut short")
         if "62F" in self._tail and "62M" in self._tail:
             self._tail["62M"].refuse("repeated_field", "the message has two closing balances")
+        if closing.tag == "62M":
+            numbered(self._number, of_page=True)
         available = [self._tail["64"]] if "64" in self._tail else []
         yield Ending(
             balances=(*(balance(each, self._currency) for each in (closing, *available)), *self._forward),
@@ -262,7 +271,8 @@ class _Walk:
             return Ending()
         credits, credited = total(self._tail["90C"], currency)
         debits, debited = total(self._tail["90D"], currency)
-        return Ending(stated_entries=credits + debits, stated_sum=EXACT.add(credited, debited))
+        counted = None if credits is None or debits is None else credits + debits
+        return Ending(stated_entries=counted, stated_sum=EXACT.add(credited, debited))
 
     def _advice(self, type_: str) -> Iterator[Heading | Entry]:
         """An MT900 tells of one debit, an MT910 of one credit. :20: is what :61: gives behind its //."""

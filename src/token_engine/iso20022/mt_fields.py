@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from token_engine.domain.refusal import RefusedError
+from token_engine.iso20022.sniff import breaks_lines_with_at_signs
 from token_engine.iso20022.utf8 import Utf8Stream
 
 CHUNK_BYTES: Final = 65_536
@@ -203,12 +204,16 @@ def _lines(stream: Utf8Stream) -> Iterator[tuple[int, str]]:
     """Lines with their numbers, however they end; each in UTF-8 or, where it is not, in Windows-1252.
 
     An MT declares no encoding, and files that were joined have two. Control characters (the SOH and ETX of
-    the network, the Ctrl-Z of older systems) are dropped at both ends of a line and are blanks inside it.
+    the network, the Ctrl-Z of older systems) are dropped at both ends of a line and are blanks inside it. Half of an
+    "@@" that the source has parted waits in `rest` for the other.
     """
     number = stream.lines_skipped
+    at_signs = breaks_lines_with_at_signs(stream.opening)
     rest = b""
     while chunk := stream.read(CHUNK_BYTES):
         data = rest + chunk
+        if at_signs:
+            data = data.replace(b"@@", b"\n")
         cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1
         rest = data[cut:]
         for raw in data[:cut].splitlines():

@@ -12,13 +12,21 @@ from token_engine.domain.money import CURRENCIES, UNSTATED
 from token_engine.domain.notification import StatedBalance
 from token_engine.iso20022.mt_fields import Field
 from token_engine.iso20022.mt_values import AMOUNT, amount, short_date
-from token_engine.iso20022.words import ACCOUNT_NUMBER_LENGTH, MESSAGE_ID_LENGTH, account_number, is_iban
+from token_engine.iso20022.words import (
+    ACCOUNT_NUMBER_LENGTH,
+    ID_LENGTH,
+    MESSAGE_ID_LENGTH,
+    account_number,
+    is_iban,
+    reference,
+)
 
 _BIC: Final = re.compile(r"([A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?)/(.+)", re.ASCII)
 _NUMBER: Final = re.compile(r"(\d{1,18})(?:/(\d{1,18}))?", re.ASCII)
 _BALANCE: Final = re.compile(rf"([CD])(\d{{6}})([A-Z]{{3}})({AMOUNT})", re.ASCII)
 _DATED_AMOUNT: Final = re.compile(rf"(\d{{6}})([A-Z]{{3}})({AMOUNT})", re.ASCII)
-_TOTAL: Final = re.compile(rf"(\d{{1,15}})([A-Z]{{3}})({AMOUNT})", re.ASCII)
+_TOTAL: Final = re.compile(rf"(\d{{0,15}})([A-Z]{{3}})({AMOUNT})", re.ASCII)
+_UNDATED: Final = "000000"
 _SIDES: Final = {"C": CreditDebit.CRDT, "D": CreditDebit.DBIT}
 
 BALANCES: Final = {
@@ -72,14 +80,20 @@ def _belongs_to_iban(word: str, stem: str) -> bool:
     return is_iban(whole) and (whole[:2] in ("MU", "SC") or not is_iban(without))
 
 
-def numbered(field: Field | None) -> tuple[str | None, int | None]:
-    """:28C: as statement number and page. Zero is what banks write that do not count."""
+def numbered(field: Field | None, *, of_page: bool) -> tuple[str | None, int | None]:
+    """:28C: as statement number and page. Zero is what banks write that do not count.
+
+    What is no number ("09/2021/M", "281/") is the statement's name all the same, by which it is known, and tells no
+    page. Raises RefusedError where the message is a page of a statement (60M, 62M), and so has a place in it.
+    """
     if field is None:
         return None, None
     word = field.text.strip()
     found = _NUMBER.fullmatch(word)
     if found is None:
-        field.refuse("invalid_number", f"{word[:20]!r} is no statement number")
+        if of_page:
+            field.refuse("invalid_number", f"{word[:20]!r} is no statement number, so that the page has no place")
+        return (reference(word) if len(word) <= ID_LENGTH else None), None
     number, page = int(found[1]), int(found[2] or 0)
     return str(number) if number else None, page or None
 
@@ -104,7 +118,8 @@ def balance(field: Field, currency: str) -> StatedBalance:
     if code != currency:
         field.refuse("wrong_currency", f"is in {code}, the message in {currency}", "currency")
     try:
-        as_of = short_date(day)
+        # Of the first statement of an account there is no day before it (DFÜ-Abkommen, Anlage 3, field 60F).
+        as_of = None if day == _UNDATED and field.tag == "60F" else short_date(day)
     except ValueError:
         field.refuse("invalid_date", f"{day!r} is no date", "date")
     iso, interim = BALANCES[field.tag]
@@ -129,8 +144,8 @@ def dated_amount(field: Field) -> tuple[str, str, Decimal]:
     return day, currency, amount(digits, currency, field)
 
 
-def total(field: Field, currency: str) -> tuple[int, Decimal]:
-    """:90C: or :90D: as number and sum of entries. Raises RefusedError."""
+def total(field: Field, currency: str) -> tuple[int | None, Decimal]:
+    """:90C: or :90D: as number, where it is told, and sum of entries. Raises RefusedError."""
     word = field.text.strip()
     found = _TOTAL.fullmatch(word)
     if found is None:
@@ -138,7 +153,7 @@ def total(field: Field, currency: str) -> tuple[int, Decimal]:
     count, code, digits = found.groups()
     if code != currency:
         field.refuse("wrong_currency", f"is in {code}, the message in {currency}", "currency")
-    return int(count), amount(digits, currency, field)
+    return int(count) if count else None, amount(digits, currency, field)
 
 
 def created_at(field: Field | None) -> datetime | None:

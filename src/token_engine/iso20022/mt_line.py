@@ -12,19 +12,24 @@ import msgspec
 from token_engine.domain.entry import CreditDebit, EntryStatus
 from token_engine.iso20022.mt_fields import Field
 from token_engine.iso20022.mt_values import AMOUNT, amount, entry_date, short_date
-from token_engine.iso20022.words import REFERENCE_LENGTH, reference
+from token_engine.iso20022.words import ID_LENGTH, REFERENCE_LENGTH, reference
 
-# 6!n[4!n]2a[1!a]15d1!a3!c16x[//16x]; banks write a blank in the type ("NOV "), too.
+# 6!n[4!n]2a[1!a]15d1!a3!c16x[//16x]. Banks write a blank in the type ("NOV "), leave it out, put blanks for the entry
+# date and around the amount: where each part begins and ends is plain all the same.
+_TO_AMOUNT: Final = r"(?P<value>\d{6})(?P<entry>\d{4}| {4})?(?P<mark>R?[CD]|E[CD])(?P<funds>[A-Z])? *"
 _LINE: Final = re.compile(
-    rf"(?P<value>\d{{6}})(?P<entry>\d{{4}})?(?P<mark>R?[CD]|E[CD])(?P<funds>[A-Z])?(?P<amount>{AMOUNT})"
-    r"(?P<type>[A-Z][A-Z0-9 ]{3})(?P<references>.*)",
+    rf"{_TO_AMOUNT}(?P<amount>{AMOUNT})(?: *(?P<type>[A-Z][A-Z0-9 ]{{3}})|(?= *(?://|\Z)))(?P<references>.*)",
     re.ASCII,
 )
+_BROKEN_OFF: Final = re.compile(_TO_AMOUNT, re.ASCII)
+_NO_ENTRY_DATE: Final = "    "
+_GOES_ON: Final = re.compile(r" *[\d,.]", re.ASCII)
+_BANK_REFERENCE: Final = re.compile(rf"//(\S{{1,{ID_LENGTH}}}) *")
 # Where it stops reading tells which part is wrong.
 _PARTS: Final = (
     ("value date", re.compile(r"\d{6}", re.ASCII), "invalid_date"),
-    ("debit/credit mark", re.compile(r"(\d{4})?(R?[CD]|E[CD])", re.ASCII), "invalid_indicator"),
-    ("amount", re.compile(rf"[A-Z]?(?=[\d,.]){AMOUNT}(?![\d,.])", re.ASCII), "invalid_amount"),
+    ("debit/credit mark", re.compile(r"(\d{4}| {4})?(R?[CD]|E[CD])", re.ASCII), "invalid_indicator"),
+    ("amount", re.compile(rf"[A-Z]? *(?=[\d,.]){AMOUNT}(?! *[\d,.])", re.ASCII), "invalid_amount"),
 )
 
 _MARKS: Final = {
@@ -54,24 +59,36 @@ class StatementLine(msgspec.Struct, gc=False):
     owner_reference: str | None
     """The account owner's reference of what caused the entry: what a debit was ordered under."""
     servicer_reference: str | None
-    transaction_code: str
+    transaction_code: str | None
     supplement: list[str]
+
+    @property
+    def ends_with_amount(self) -> bool:
+        """Whether nothing stands behind the amount: at the end of a file, the rest of it may be cut off."""
+        return not (self.transaction_code or self.servicer_reference or self.supplement)
 
 
 def statement_line(field: Field, currency: str) -> StatementLine:
     """Read a :61: in the currency of its account. Raises RefusedError naming the part at fault."""
-    found = _LINE.fullmatch(field.text)
+    found, supplement = _LINE.fullmatch(field.text), field.more
+    if found is None and supplement and _BROKEN_OFF.fullmatch(field.text):
+        # A transport broke the line before its amount, where nothing of a figure can be lost.
+        found, supplement = _LINE.fullmatch(field.text + supplement[0]), supplement[1:]
     if found is None:
         _refuse(field)
     value_word, entry_word, mark, _, digits, type_, references = found.groups()
     try:
         value = short_date(value_word)
-        entry = None if entry_word is None else entry_date(entry_word, value)
+        entry = entry_date(entry_word, value) if entry_word and entry_word != _NO_ENTRY_DATE else None
     except ValueError:
         field.refuse("invalid_date", f"{value_word}{entry_word or ''} is no date", "value date")
-    owner, _, servicer = references.partition("//")
-    supplement = field.more
-    if len(owner) > 16 and not servicer:
+    owner, told, servicer = references.partition("//")
+    if supplement and not told:
+        if type_ is None and _GOES_ON.match(supplement[0]):
+            _refuse(field)  # of an amount that was broken, part would be read
+        if alone := _BANK_REFERENCE.fullmatch(supplement[0]):
+            servicer, supplement = alone[1], supplement[1:]
+    if len(owner) > 16 and not (told and servicer):
         # Some banks keep to columns: the reference, blanks up to its 16 characters, then a name.
         owner, *beside = _COLUMNS.split(owner, maxsplit=1)
         supplement = [*beside, *supplement]
@@ -86,7 +103,7 @@ def statement_line(field: Field, currency: str) -> StatementLine:
         amount=amount(digits, currency, field),
         owner_reference=None if owner.rstrip("+") in _IN_DETAILS else _bounded(owner, field, "reference"),
         servicer_reference=_bounded(servicer, field, "bank reference"),
-        transaction_code=type_.rstrip(),
+        transaction_code=type_ and type_.rstrip(),
         supplement=supplement,
     )
 

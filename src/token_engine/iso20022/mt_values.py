@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -18,6 +19,7 @@ AMOUNT: Final = r"\d*[,.]\d*"
 _TOO_LARGE: Final = Decimal(10) ** INTEGER_DIGITS
 _LAST_CENTURY: Final = 80
 _POINT_DECIMALS: Final = 2
+_LONGEST_MONTH: Final = 31
 
 
 def amount(digits: str, currency: str, field: Field, part: str = "amount") -> Decimal:
@@ -51,7 +53,7 @@ def amount(digits: str, currency: str, field: Field, part: str = "amount") -> De
 def short_date(yymmdd: str) -> date:
     """A date with two digits of its year: 80 to 99 are of the last century. Raises ValueError."""
     year = int(yymmdd[:2])
-    return date(year + (1900 if year >= _LAST_CENTURY else 2000), int(yymmdd[2:4]), int(yymmdd[4:6]))
+    return _day(year + (1900 if year >= _LAST_CENTURY else 2000), int(yymmdd[2:4]), int(yymmdd[4:6]))
 
 
 @lru_cache(maxsize=4096)
@@ -61,12 +63,15 @@ def entry_date(mmdd: str, value: date) -> date:
     An entry of 2 January may have the value of 31 December, and one of 31 December that of 2 January.
     """
     month, day = int(mmdd[:2]), int(mmdd[2:])
-    near = []
-    for year in (value.year - 1, value.year, value.year + 1):
-        try:
-            near.append(date(year, month, day))
-        except ValueError:
-            continue  # 29 February
-    if not near:
-        raise ValueError(mmdd)
+    near = [_day(year, month, day) for year in (value.year - 1, value.year, value.year + 1)]
     return min(near, key=lambda candidate: abs(candidate - value))
+
+
+def _day(year: int, month: int, day: int) -> date:
+    """A day, of 29 to 31 that its month lacks the last there is. Raises ValueError.
+
+    Banks that count every month to its 30th give interest from "30 February", and the German banks' own specification
+    closes a statement on 31 November (DFÜ-Abkommen, Anlage 3, 8.2.5).
+    """
+    last = monthrange(year, month)[1]
+    return date(year, month, last if last < day <= _LONGEST_MONTH else day)

@@ -87,7 +87,13 @@ def form_of(opening: str) -> Form:
 # A block of the network; the braces may be the letters that stand for them in a national variant of ASCII.
 _MT: Final = re.compile(r"[\x01\x1a\s]*[{ä][1-4]:")
 # The first field of every MT, at the beginning of a line: banks put headers of their own before it.
-_MT_REFERENCE: Final = re.compile(r"^[\x01\x1a]?:20:", re.MULTILINE)
+_MT_REFERENCE: Final = re.compile(r"\A(?:@@)+:20:|^[\x01\x1a]?:20:", re.MULTILINE)
+_AT_SIGNS: Final = re.compile(r"(?:@@)+:20:|:20:[^\r\n]*?@@:")
+
+
+def breaks_lines_with_at_signs(opening: str) -> bool:
+    """Whether an MT has "@@" for line breaks, as German banks' older dialogues (BTX, HBCI) hand it out."""
+    return _AT_SIGNS.match(opening) is not None
 
 
 def _what_it_looks_like(opening: str) -> str:
