@@ -122,6 +122,16 @@ def test_a_control_sum_has_more_decimals_than_an_amount() -> None:
         assert read(camt(ENTRY, kind="camt.053", head=ACCOUNT + told)).heading.stated_sum == Decimal(word)
 
 
+@pytest.mark.parametrize("name", ["ElctrncSeqNb", "LglSeqNb"])
+def test_a_number_of_a_statement_is_no_longer_than_what_is_kept_of_it(name: str) -> None:
+    def said(number: str) -> str:
+        return camt(ENTRY, kind="camt.053", head=f"<{name}>{number}</{name}>{ACCOUNT}")
+
+    assert read(said("7" * 35)).heading.sequence_number == "7" * 35
+    refusal = refused(said("7" * 36))
+    assert (refusal.code, refusal.field) == ("text_too_long", f"Stmt[1]/{name}")
+
+
 def test_a_version_that_is_not_read_is_named() -> None:
     refusal = refused(camt(ENTRY, kind="camt.053", version="01").replace("BkToCstmrStmt>", "BkToCstmrStmtV01>"))
     assert refusal.code == "not_a_bank_message"

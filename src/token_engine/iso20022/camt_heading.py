@@ -16,6 +16,7 @@ from token_engine.domain.money import EXACT
 from token_engine.domain.notification import Ending, Heading, MessageKind, StatedBalance
 from token_engine.iso20022.words import (
     ACCOUNT_NUMBER_LENGTH,
+    ID_LENGTH,
     MESSAGE_ID_LENGTH,
     REFERENCE_LENGTH,
     account_number,
@@ -95,9 +96,7 @@ def heading(section: Element, kind: MessageKind, group: GroupHeader) -> Heading:
         created_at=_created_at(said) or group.created_at,
         from_date=_day_at(period, "FrDtTm|FrDt"),
         to_date=_day_at(period, "ToDtTm|ToDt"),
-        sequence_number=_bounded(said, REFERENCE_LENGTH, "ElctrncSeqNb")
-        or _bounded(said, REFERENCE_LENGTH, "LglSeqNb")
-        or None,
+        sequence_number=_bounded(said, ID_LENGTH, "ElctrncSeqNb") or _bounded(said, ID_LENGTH, "LglSeqNb") or None,
         copy=group.copy or _is_copy(said),
         balances=tuple(balance(bal, at) for at, bal in enumerate(named(said, "Bal"), start=1)),
         stated_entries=_count_at(said, "TxsSummry", "TtlNtries", "NbOfNtries"),

@@ -75,7 +75,9 @@ def form_of(opening: str) -> Form:
         raise RefusedError("empty_message", "the message is empty")
     if opening[0] == "<":
         return Form.XML
-    if _MT.match(opening) or (not opening.startswith(("%PDF", "{", "[")) and _MT_REFERENCE.search(opening)):
+    if _MT.match(opening) or breaks_lines_with_at_signs(opening):
+        return Form.MT
+    if not opening.startswith(("%PDF", "{", "[")) and _MT_REFERENCE.search(opening):
         return Form.MT
     if opening[0] in "{[":
         return Form.JSON
@@ -87,8 +89,8 @@ def form_of(opening: str) -> Form:
 # A block of the network; the braces may be the letters that stand for them in a national variant of ASCII.
 _MT: Final = re.compile(r"[\x01\x1a\s]*[{ä][1-4]:")
 # The first field of every MT, at the beginning of a line: banks put headers of their own before it.
-_MT_REFERENCE: Final = re.compile(r"\A(?:@@)+:20:|^[\x01\x1a]?:20:", re.MULTILINE)
-_AT_SIGNS: Final = re.compile(r"(?:@@)+:20:|:20:[^\r\n]*?@@:")
+_MT_REFERENCE: Final = re.compile(r"^[\x01\x1a]?:20:", re.MULTILINE)
+_AT_SIGNS: Final = re.compile(r"(?:@@)+:20:|:20:[^\r\n@]{0,100}@@:")
 
 
 def breaks_lines_with_at_signs(opening: str) -> bool:
